@@ -1,0 +1,96 @@
+"""What every part is: a Keras object whose constructor arguments are its config.
+
+Floor 0.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import keras
+
+from keras_vae import numerics
+
+__all__ = ["Component", "FromSignature", "register"]
+
+Class = TypeVar("Class", bound=type)
+
+
+def register(family: str) -> Callable[[Class], Class]:
+    """Register a class for Keras saving as `keras_vae.<family>>Name`.
+
+    Args:
+        family: The family's module name, such as `"priors"`.
+
+    Returns:
+        The class decorator.
+
+    Example:
+
+    >>> from keras_vae.component import Component, register
+    >>> @register("priors")
+    ... class MyPart(Component):
+    ...     def __init__(self, width, **kwargs):
+    ...         super().__init__(**kwargs)
+    ...         self.width = width
+    >>> keras.saving.get_registered_name(MyPart)
+    'keras_vae.priors>MyPart'
+    """
+    decorator: Callable[[Class], Class] = keras.saving.register_keras_serializable(
+        package=f"keras_vae.{family}"
+    )
+    return decorator
+
+
+class FromSignature:
+    """Mixin that derives `get_config` and `from_config` from the constructor.
+
+    A class stores each constructor argument unchanged under its own name; this mixin
+    does the rest, Keras objects among the arguments included.
+    """
+
+    @classmethod
+    def argument_names(cls) -> list[str]:
+        """Names of the constructor's arguments, `self` and `**kwargs` left out."""
+        parameters = inspect.signature(cls.__init__).parameters
+        kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        return [name for name, p in parameters.items() if name != "self" and p.kind in kinds]
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, serialised by Keras."""
+        parent = super()
+        config = parent.get_config() if hasattr(parent, "get_config") else {}
+        for name in self.argument_names():
+            config[name] = keras.saving.serialize_keras_object(getattr(self, name))
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Rebuild the object from `get_config`."""
+        return cls(**{name: _deserialize(value) for name, value in config.items()})
+
+
+def _deserialize(value: Any) -> Any:
+    if isinstance(value, dict) and "class_name" in value:
+        return keras.saving.deserialize_keras_object(value)
+    if isinstance(value, list):
+        return [_deserialize(item) for item in value]
+    return value
+
+
+class Component(FromSignature, keras.layers.Layer):
+    """A part of a variational autoencoder: a Keras layer that is called by its methods.
+
+    Constructor arguments, stored unchanged under their own names, are the whole config.
+    Weights are created in `build`, which does nothing when called again. Parts compute in
+    at least float32, whatever the global dtype policy.
+
+    Args:
+        **kwargs: `name`, `trainable` and `dtype` as in any Keras layer.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("dtype", numerics.density_dtype())
+        super().__init__(autocast=False, **kwargs)

@@ -1,0 +1,5 @@
+"""Models: networks and parts put together, and trained."""
+
+from keras_vae.models.vae import VAE
+
+__all__ = ["VAE"]

@@ -1,0 +1,161 @@
+"""Checks of what users pass, before anything is computed from it.
+
+Floor 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_vae.likelihoods import Likelihood
+
+__all__ = ["check_array", "check_data", "check_shape"]
+
+Shape = tuple[int, ...]
+# Rows looked at in one go: bounds the memory that checking takes.
+_ROWS = 4096
+
+
+def check_shape(name: str, shape: Any, event_shape: Shape) -> None:
+    """Raise a ValueError unless `shape` is `[batch, *event_shape]`."""
+    shape = tuple(shape)
+    if len(shape) == 1 + len(event_shape) and all(
+        got is None or got == wanted for got, wanted in zip(shape[1:], event_shape)
+    ):
+        return
+    expected = "(batch, " + ", ".join(map(str, event_shape)) + ")"
+    message = f"`{name}` must have shape {expected}. Received: {shape}."
+    if name == "y":
+        message += (
+            " `y` is the reconstruction target and has the shape of an event; labels are not "
+            "targets: pass x alone."
+        )
+    elif shape == event_shape:
+        message += f" One example needs a batch axis: {name}[None]."
+    elif event_shape[-1] == 1 and shape[1:] == event_shape[:-1]:
+        message += f" Add the channel axis: {name}[..., None]."
+    elif len(shape) > 1 and np.prod([s or 0 for s in shape[1:]]) == np.prod(event_shape):
+        message += f" Reshape it: {name}.reshape({(-1, *event_shape)})."
+    raise ValueError(message)
+
+
+def check_array(
+    name: str, value: Any, event_shape: Shape, likelihood: Likelihood | None = None
+) -> None:
+    """Raise an error unless `value` is a non-empty, finite array of events.
+
+    Args:
+        name: Name of the argument, for messages.
+        value: Array or tensor.
+        event_shape: Shape of one event.
+        likelihood: If given, values must lie in its support.
+
+    Raises:
+        TypeError: If it does not hold numbers.
+        ValueError: If its shape is wrong, it is empty, has NaN or infinities, or values
+            outside the support.
+    """
+    kind = np.dtype(keras.backend.standardize_dtype(value.dtype)).kind
+    if kind not in "fiub":
+        raise TypeError(f"`{name}` must hold numbers. Received: dtype {value.dtype}.")
+    check_shape(name, value.shape, event_shape)
+    if value.shape[0] == 0:
+        raise ValueError(f"`{name}` is empty. Received: shape {tuple(value.shape)}.")
+    if isinstance(value, np.memmap):
+        return  # Larger than memory, perhaps: each step checks its own batch.
+    low, high = np.inf, -np.inf
+    for rows in _blocks(value):
+        low, high = np.minimum(low, rows.min()), np.maximum(high, rows.max())
+        if not (np.isfinite(low) and np.isfinite(high)):
+            index = np.argwhere(~np.isfinite(np.asarray(value, dtype="float64")))[0]
+            raise ValueError(
+                f"`{name}` must be finite. Received: {value[tuple(index)]} at index "
+                f"{tuple(int(i) for i in index)}. Remove or impute such values."
+            )
+    if likelihood is None:
+        return
+    support = likelihood.support
+    below = support.lower is not None and low < support.lower
+    above = support.upper is not None and high > support.upper
+    if below or above:
+        raise ValueError(
+            f"`{name}` has values outside the support {support} of a "
+            f"{type(likelihood).__name__} likelihood. Received: values from {low:g} to "
+            f"{high:g}, dtype {value.dtype}. Fix: {support.fix}."
+        )
+
+
+def check_data(
+    x: Any, y: Any, event_shape: Shape, likelihood: Likelihood, prefix: str = ""
+) -> int:
+    """Check what was passed to `fit` or `evaluate` as far as it can be known beforehand.
+
+    Args:
+        x: Arrays, a `tf.data.Dataset`, a `keras.utils.PyDataset` or a generator.
+        y: Arrays or `None`.
+        event_shape: Shape of one event.
+        likelihood: Targets must lie in its support.
+        prefix: Put before `x` and `y` in messages.
+
+    Returns:
+        The number of examples, 0 if unknown.
+
+    Raises:
+        TypeError: If x is of no known kind.
+        ValueError: If anything is empty, of the wrong shape or outside the support.
+    """
+    if x is None:
+        raise ValueError(f"`{prefix}x` is missing. Received: None.")
+    if isinstance(x, tf.data.Dataset):
+        return _check_dataset(prefix, x, event_shape)
+    if isinstance(x, keras.utils.PyDataset):
+        if x.num_batches == 0:
+            raise ValueError(f"`{prefix}x` is empty. Received: a PyDataset of 0 batches.")
+        first = x[0]
+        parts = keras.utils.unpack_x_y_sample_weight(first)
+        check_data(parts[0], parts[1], event_shape, likelihood, prefix)
+        return 0
+    if isinstance(x, (list, dict)):
+        raise TypeError(
+            f"`{prefix}x` must be one array, a tf.data.Dataset or a PyDataset. "
+            f"Received: a {type(x).__name__}."
+        )
+    if not hasattr(x, "shape"):
+        return 0  # A generator: each step checks the batches it gets.
+    check_array(f"{prefix}x", x, event_shape, likelihood if y is None else None)
+    if y is not None:
+        if not hasattr(y, "shape"):
+            raise TypeError(f"`{prefix}y` must be an array. Received: {type(y).__name__}.")
+        check_array(f"{prefix}y", y, event_shape, likelihood)
+        if len(x) != len(y):
+            raise ValueError(
+                f"`{prefix}x` and `{prefix}y` must be equally long. "
+                f"Received: {len(x)} and {len(y)}."
+            )
+    return len(x)
+
+
+def _check_dataset(prefix: str, x: tf.data.Dataset, event_shape: Shape) -> int:
+    if int(x.cardinality()) == 0:
+        raise ValueError(f"`{prefix}x` is empty. Received: a dataset of 0 batches.")
+    spec = keras.utils.unpack_x_y_sample_weight(x.element_spec)
+    for name, part in (("x", spec[0]), ("y", spec[1])):
+        if part is None or getattr(part, "shape", None) is None or part.shape.rank is None:
+            continue
+        if tuple(part.shape) == event_shape:
+            raise ValueError(
+                f"`{prefix}{name}` is a dataset of single examples of shape "
+                f"{tuple(part.shape)}. Batch it: dataset.batch(128)."
+            )
+        check_shape(name, part.shape, event_shape)
+    return 0
+
+
+def _blocks(value: Any) -> Iterator[np.ndarray]:
+    for start in range(0, value.shape[0], _ROWS):
+        yield np.asarray(value[start : start + _ROWS])

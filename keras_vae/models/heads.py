@@ -1,0 +1,128 @@
+"""Heads: the layers between a network's features and a part's parameters.
+
+Floor 4.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+
+from keras_vae import numerics
+
+__all__ = ["attach_head", "features_of"]
+
+Shape = tuple[int, ...]
+
+
+def features_of(role: str, network: Any, input_shape: Shape) -> Shape:
+    """Build a network if it is not built, and return the shape of its features.
+
+    Args:
+        role: `"encoder"` or `"decoder"`, for messages.
+        network: Any Keras model or layer.
+        input_shape: Shape of one input, without the batch axis.
+
+    Raises:
+        TypeError: If it is no Keras layer or returns several tensors.
+        ValueError: If it cannot take inputs of that shape, or its output's shape is unknown.
+    """
+    if not isinstance(network, keras.layers.Layer):
+        raise TypeError(
+            f"`{role}` must be a Keras model or layer. Received: {role}={network!r} "
+            f"of type {type(network).__name__}."
+        )
+    probe = keras.KerasTensor((None, *input_shape), dtype=numerics.density_dtype())
+    try:
+        features = network(probe)
+    except Exception as error:
+        raise ValueError(
+            f"`{role}` cannot take inputs of shape {(None, *input_shape)}: {error}"
+        ) from error
+    if isinstance(features, (list, tuple, dict)):
+        raise TypeError(
+            f"`{role}` must return one tensor. Received: a {type(features).__name__} of "
+            f"{len(features)}. The model adds the heads for means and scales itself, so let "
+            f"the {role} return its last features only."
+        )
+    shape = tuple(features.shape)
+    if len(shape) < 2 or any(size is None for size in shape[1:]):
+        raise ValueError(
+            f"`{role}` must return features whose shape, but for the batch axis, is known. "
+            f"Received: {shape}."
+        )
+    return shape[1:]
+
+
+def attach_head(
+    role: str, network: Any, features_shape: Shape, params_shape: Shape, *, wanted: bool
+) -> keras.Sequential:
+    """Return the built head of a network.
+
+    The encoder's features are flattened first. The decoder's are mapped point by point where
+    their leading axes are those of the parameters, and by one dense layer where they are
+    vectors.
+
+    Args:
+        role: `"encoder"` or `"decoder"`.
+        network: The network, looked at for a misplaced output activation.
+        features_shape: Shape of one example's features.
+        params_shape: Shape of one example's parameters.
+        wanted: `False` if the network emits the parameters itself.
+
+    Raises:
+        ValueError: If features and parameters do not fit together.
+    """
+    if not wanted:
+        if features_shape != params_shape:
+            raise ValueError(
+                f"`{role}` with {role}_head=False must return parameters of shape "
+                f"{(None, *params_shape)}. Received: {(None, *features_shape)}."
+            )
+        layers = [keras.layers.Identity(name="parameters")]
+    else:
+        _refuse_output_activation(role, network)
+        layers = _head_layers(role, features_shape, params_shape)
+    return keras.Sequential(
+        [keras.Input(features_shape, name="features"), *layers], name=f"{role}_head"
+    )
+
+
+def _head_layers(role: str, features_shape: Shape, params_shape: Shape) -> list[Any]:
+    layers: list[Any] = []
+    if role == "encoder" and len(features_shape) > 1:
+        layers.append(keras.layers.Flatten(name="flatten"))
+        features_shape = (math.prod(features_shape),)
+    if len(features_shape) > 1 and features_shape[:-1] == params_shape[:-1]:
+        layers.append(keras.layers.Dense(params_shape[-1], name="parameters"))
+    elif len(features_shape) == 1:
+        layers.append(keras.layers.Dense(math.prod(params_shape), name="parameters"))
+        if len(params_shape) > 1:
+            layers.append(keras.layers.Reshape(params_shape, name="reshape"))
+    else:
+        raise ValueError(
+            f"`{role}` returns features of shape {(None, *features_shape)}, which do not fit "
+            f"the event: expected vectors, or a shape that begins with "
+            f"{(None, *params_shape[:-1])}. Change the last layers of the {role}, or flatten "
+            f"its output."
+        )
+    return layers
+
+
+def _refuse_output_activation(role: str, network: Any) -> None:
+    last = network
+    while getattr(last, "layers", None):
+        last = last.layers[-1]
+    activation = getattr(last, "activation", None)
+    squashing = {keras.activations.sigmoid: "sigmoid", keras.activations.softmax: "softmax"}
+    name = squashing.get(activation) if callable(activation) else None
+    if isinstance(last, keras.layers.Softmax):
+        name = "softmax"
+    if name is not None:
+        raise ValueError(
+            f"`{role}` ends with a {name}, but the model adds a head behind it that emits "
+            f"unbounded parameters (logits, means). Remove the {name}, or pass "
+            f"{role}_head=False if the network emits the parameters itself, as logits."
+        )

@@ -1,0 +1,99 @@
+"""What a model remembers of its training besides its weights.
+
+Floor 4.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_vae import numerics
+from keras_vae.component import Component
+
+__all__ = ["TrainingState"]
+
+_TRAINING, _EVALUATION = 0, 1
+
+
+class TrainingState(Component):
+    """Counters that make training resumable bit for bit, saved with the model.
+
+    Attributes:
+        step: Number of updates applied.
+        noise_seed: Seed of all noise drawn in training and evaluation.
+        noise_counter: Number of times that noise was drawn in training.
+        evaluation_counter: The same in evaluation; reset at each evaluation.
+        data_size: Number of training examples, 0 if unknown.
+        adapted: 1 once the prior was shown the data.
+        failed_step: First step that was not applied for want of finite numbers, else -1.
+        failures: For each watched term whether it was bad at that step.
+
+    Args:
+        watched: Names of the watched terms.
+        seed: Seed of the noise.
+        **kwargs: As in any Keras layer.
+    """
+
+    def __init__(self, watched: tuple[str, ...], seed: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.watched = watched
+        self.seed = seed
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the counters."""
+        if self.built:
+            return
+        self.step = self._counter("step")
+        self.noise_seed = self._counter("noise_seed", self.seed)
+        self.noise_counter = self._counter("noise_counter")
+        self.evaluation_counter = self._counter("evaluation_counter")
+        self.data_size = self._counter("data_size")
+        self.adapted = self._counter("adapted")
+        self.failed_step = self._counter("failed_step", -1)
+        self.failures = self._counter("failures", shape=(len(self.watched),))
+        self.built = True
+
+    def _counter(self, name: str, start: int = 0, shape: tuple[int, ...] = ()) -> Any:
+        return self.add_weight(
+            shape,
+            keras.initializers.Constant(start),
+            dtype="int64",
+            trainable=False,
+            aggregation="only_first_replica",
+            name=name,
+        )
+
+    def next_key(self, *, training: bool) -> tf.Tensor:
+        """Key for this step's noise: new at each call, different on each replica."""
+        counter = self.noise_counter if training else self.evaluation_counter
+        stream = _TRAINING if training else _EVALUATION
+        seed = tf.cast(tf.convert_to_tensor(self.noise_seed), tf.int32)
+        key = numerics.fold_in(tf.stack([seed, stream]), tf.convert_to_tensor(counter))
+        counter.assign_add(1)
+        replica = tf.distribute.get_replica_context()
+        if replica is not None and replica.num_replicas_in_sync > 1:
+            key = numerics.fold_in(key, replica.replica_id_in_sync_group)
+        return key
+
+    def record(self, bad: tf.Tensor) -> None:
+        """Note the first step at which a watched term was bad.
+
+        Args:
+            bad: Boolean `[len(watched)]`.
+        """
+        failed_step = tf.convert_to_tensor(self.failed_step)
+        first = tf.reduce_any(bad) & (failed_step < 0)
+        self.failures.assign(
+            tf.where(first, tf.cast(bad, tf.int64), tf.convert_to_tensor(self.failures))
+        )
+        self.failed_step.assign(
+            tf.where(first, tf.convert_to_tensor(self.step), failed_step)
+        )
+
+    def forget_failure(self) -> None:
+        """Start watching anew."""
+        self.failed_step.assign(-1)
+        self.failures.assign(tf.zeros_like(tf.convert_to_tensor(self.failures)))

@@ -1,0 +1,65 @@
+"""Dense networks.
+
+Floor 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_vae.component import register
+from keras_vae.networks.base import Network, require_counts
+
+__all__ = ["MLP"]
+
+
+@register("networks")
+class MLP(Network):
+    """Dense layers; inputs of higher rank are flattened.
+
+    Args:
+        units: Width of each layer.
+        activation: Of every layer, the last one too. Defaults to `"relu"`.
+        dropout: Share of units dropped after each layer in training. Defaults to `0.0`.
+        **kwargs: As in any Keras model.
+
+    Raises:
+        ValueError: If `units` is not a list of positive integers or `dropout` is outside
+            [0, 1).
+
+    Example:
+
+    >>> body = keras_vae.networks.MLP([64, 32])
+    >>> body(tf.zeros([2, 8, 8, 1])).shape
+    TensorShape([2, 32])
+    """
+
+    def __init__(
+        self,
+        units: Sequence[int],
+        activation: Any = "relu",
+        dropout: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        require_counts("units", units)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}.")
+        super().__init__(**kwargs)
+        self.units = units
+        self.activation = activation
+        self.dropout = dropout
+
+    def make_layers(self, input_shape: tuple[int, ...]) -> list[keras.layers.Layer]:
+        layers: list[keras.layers.Layer] = []
+        if len(input_shape) > 1:
+            layers.append(keras.layers.Flatten(dtype=self.dtype_policy))
+        for width in self.units:
+            layers.append(
+                keras.layers.Dense(width, activation=self.activation, dtype=self.dtype_policy)
+            )
+            if self.dropout:
+                layers.append(keras.layers.Dropout(self.dropout, dtype=self.dtype_policy))
+        return layers

@@ -1,0 +1,109 @@
+"""The contract of q(z|x).
+
+Floor 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from keras_vae.component import Component
+from keras_vae.numerics import NoiseSpec
+from keras_vae.terms import Context, Draw
+
+__all__ = ["Posterior"]
+
+
+class Posterior(Component):
+    """q(z|x): a family of distributions over latents, and a way to draw from it.
+
+    The encoder emits parameters `[batch, *params_shape]`; the posterior turns them and
+    standard noise into latents, deterministically.
+
+    Subclassing: implement `params_shape`, `noise_spec`, `sample_and_log_prob` and
+    `distribution` (or, where there is none, `mean` and `log_prob`). Override `entropy` and
+    `second_moment` where they are known: priors build their closed-form KL from them.
+
+    Args:
+        latent_dim: Number of latent dimensions.
+        **kwargs: As in any Keras layer.
+
+    Raises:
+        ValueError: If `latent_dim` is not a positive integer.
+    """
+
+    #: Whether q(z|x) has a density.
+    has_density = True
+    #: Whether `log_prob` can be asked about any z, and differentiated with respect to it.
+    evaluable = True
+    #: Whether q(z|x) is a product over latent dimensions.
+    factorised = False
+
+    def __init__(self, latent_dim: int, **kwargs: Any) -> None:
+        if not isinstance(latent_dim, int) or isinstance(latent_dim, bool) or latent_dim < 1:
+            raise ValueError(
+                f"`latent_dim` must be an integer >= 1. Received: latent_dim={latent_dim!r}."
+            )
+        super().__init__(**kwargs)
+        self.latent_dim = latent_dim
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """Shape of one latent."""
+        return (self.latent_dim,)
+
+    @property
+    def params_shape(self) -> tuple[int, ...]:
+        """Shape of the parameters of one example."""
+        raise NotImplementedError
+
+    def noise_spec(self) -> dict[str, NoiseSpec]:
+        """The standard noise that one draw needs."""
+        raise NotImplementedError
+
+    def sample_and_log_prob(
+        self, params: tf.Tensor, noise: Mapping[str, tf.Tensor], context: Context
+    ) -> Draw:
+        """Draw latents and tell their log-density.
+
+        Args:
+            params: `[batch, *params_shape]`.
+            noise: By name of `noise_spec()`, each `[sample, batch, *shape]`.
+            context: What is known of the step.
+
+        Returns:
+            A `Draw`.
+        """
+        raise NotImplementedError
+
+    def distribution(self, params: tf.Tensor) -> tfp.distributions.Distribution:
+        """q(z|x) as a TFP distribution with batch `[batch]` and event `latent_shape`."""
+        raise NotImplementedError
+
+    def log_prob(self, params: tf.Tensor, z: tf.Tensor, context: Context) -> tf.Tensor:
+        """log q(z|x) in nats, `[sample, batch]`, of latents `[sample, batch, ...]`."""
+        return self.distribution(params).log_prob(z)
+
+    def log_prob_per_dimension(self, params: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
+        """log q(z_i|x), `[sample, batch, latent_dim]`; only where `factorised`."""
+        return self.distribution(params).distribution.log_prob(z)
+
+    def mean(self, params: tf.Tensor) -> tf.Tensor:
+        """Mean of q(z|x), `[batch, *latent_shape]`."""
+        return self.distribution(params).mean()
+
+    def scale(self, params: tf.Tensor) -> tf.Tensor:
+        """Standard deviation of each latent dimension, `[batch, *latent_shape]`."""
+        return self.distribution(params).stddev()
+
+    def entropy(self, params: tf.Tensor) -> tf.Tensor | None:
+        """Entropy in nats by group, `[batch, groups]`; `None` where unknown."""
+        return None
+
+    def second_moment(self, params: tf.Tensor) -> tf.Tensor | None:
+        """E[z_i**2], `[batch, latent_dim]`; `None` where unknown."""
+        return None

@@ -1,0 +1,104 @@
+"""The contract of p(z).
+
+Floor 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from keras_vae.component import Component
+from keras_vae.numerics import NoiseSpec
+from keras_vae.terms import Context, Draw
+
+__all__ = ["Prior"]
+
+
+class Prior(Component):
+    """p(z): the distribution that latents are generated from.
+
+    A prior is built by the model with the shape of a latent; weights, if it has any, are
+    made in `build`. It draws latents as a function of standard noise.
+
+    Subclassing: implement `noise_spec`, `sample` and `distribution` (or, where there is
+    none, `log_prob`). Override `closed_form_kl` where one is known and `adapt` to look at
+    the data before training.
+    """
+
+    #: Whether p(z) is a product over latent dimensions.
+    factorised = False
+
+    def build(self, latent_shape: tuple[int, ...]) -> None:
+        """Remember the shape of a latent and make weights."""
+        self.latent_shape = tuple(latent_shape)
+        self.built = True
+
+    def adapt(self, x: Any, context: Context) -> None:
+        """Prepare for the data: called once, before the first step of the first `fit`.
+
+        Args:
+            x: The training data as given to `fit`.
+            context: Its `encode` and `decode` may be used.
+        """
+
+    def noise_spec(self) -> dict[str, NoiseSpec]:
+        """The standard noise that one draw needs."""
+        raise NotImplementedError
+
+    def sample(self, noise: Mapping[str, tf.Tensor], context: Context) -> tf.Tensor:
+        """Draw latents.
+
+        Args:
+            noise: By name of `noise_spec()`, each `[*leading, *shape]`.
+            context: What is known of the step.
+
+        Returns:
+            `[*leading, *latent_shape]`.
+        """
+        raise NotImplementedError
+
+    def distribution(self, context: Context) -> tfp.distributions.Distribution:
+        """p(z) as a TFP distribution with event `latent_shape`."""
+        raise NotImplementedError
+
+    def log_prob(self, z: tf.Tensor, context: Context) -> tf.Tensor:
+        """log p(z) in nats, `[sample, batch]`, of latents `[sample, batch, ...]`."""
+        return self.distribution(context).log_prob(z)
+
+    def log_prob_per_dimension(self, z: tf.Tensor) -> tf.Tensor:
+        """log p(z_i), `[sample, batch, latent_dim]`; only where `factorised`."""
+        return self.distribution(Context()).distribution.log_prob(z)
+
+    def closed_form_kl(self, posterior: Any, params: tf.Tensor) -> tf.Tensor | None:
+        """KL(q || p) by group, `[batch, groups]`, or `None` where no closed form is known.
+
+        Args:
+            posterior: The `Posterior`; ask its `entropy` and `second_moment`.
+            params: `[batch, *params_shape]`.
+        """
+        return None
+
+    def kl(self, posterior: Any, params: tf.Tensor, draw: Draw, context: Context) -> tf.Tensor:
+        """KL(q(z|x) || p(z)) in nats by group, `[batch, groups]`.
+
+        The closed form where one is known, else the average of log q - log p over the draw:
+        per dimension where both are factorised, else in one group.
+        """
+        closed = self.closed_form_kl(posterior, params)
+        if closed is not None:
+            return closed
+        return self.monte_carlo_kl(posterior, params, draw, context)
+
+    def monte_carlo_kl(
+        self, posterior: Any, params: tf.Tensor, draw: Draw, context: Context
+    ) -> tf.Tensor:
+        """Average of log q - log p over the draw, `[batch, groups]`."""
+        if posterior.factorised and self.factorised:
+            log_q = posterior.log_prob_per_dimension(params, draw.latents)
+            return tf.reduce_mean(log_q - self.log_prob_per_dimension(draw.latents), axis=0)
+        log_ratio = draw.log_prob - self.log_prob(draw.latents, context)
+        return tf.reduce_mean(log_ratio, axis=0)[:, None]

@@ -1,0 +1,203 @@
+"""Values that change during training, as functions of the number of updates applied.
+
+Floor 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from keras_vae import numerics
+from keras_vae.component import FromSignature, register
+
+__all__ = ["Constant", "Cyclical", "LinearWarmup", "Schedule", "Sigmoid", "value_at"]
+
+
+class Schedule(FromSignature):
+    """A scalar that depends on the step; has no weights and needs no optimizer.
+
+    Subclasses implement `__call__(step)`; it runs inside the compiled training step.
+    """
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """Return the value at `step`.
+
+        Args:
+            step: Number of updates applied so far, an integer scalar.
+
+        Returns:
+            A scalar tensor of the density dtype.
+        """
+        raise NotImplementedError
+
+
+@register("schedules")
+class Constant(Schedule):
+    """The same value at every step.
+
+    Args:
+        value: The value. Defaults to `1.0`.
+
+    Example:
+
+    >>> float(keras_vae.schedules.Constant(0.5)(100))
+    0.5
+    """
+
+    def __init__(self, value: float = 1.0) -> None:
+        self.value = value
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        return tf.constant(self.value, numerics.density_dtype())
+
+
+@register("schedules")
+class LinearWarmup(Schedule):
+    """Straight line from `start` to `end` over the first `steps` updates, then `end`.
+
+    Args:
+        steps: Updates until `end` is reached.
+        start: Value at step 0. Defaults to `0.0`.
+        end: Value from `steps` on. Defaults to `1.0`.
+
+    Raises:
+        ValueError: If `steps < 1`.
+
+    Example:
+
+    >>> float(keras_vae.schedules.LinearWarmup(steps=100)(25))
+    0.25
+
+    Reference: Bowman et al. (2016), Generating Sentences from a Continuous Space, 3.1;
+    Sonderby et al. (2016), Ladder Variational Autoencoders, 2.3.
+    """
+
+    def __init__(self, steps: int, start: float = 0.0, end: float = 1.0) -> None:
+        _require_positive("steps", steps)
+        self.steps = steps
+        self.start = start
+        self.end = end
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        done = tf.clip_by_value(_real(step) / self.steps, 0.0, 1.0)
+        return self.start + (self.end - self.start) * done
+
+
+@register("schedules")
+class Cyclical(Schedule):
+    """Repeated linear warm-ups: in each period a rise from `start` to `end`, then `end`.
+
+    Args:
+        period: Updates of one cycle.
+        rise: Share of the period spent rising, in (0, 1]. Defaults to `0.5`.
+        cycles: Number of cycles; after them the value stays at `end`. Defaults to `None`,
+            which means for ever.
+        start: Value at the beginning of each cycle. Defaults to `0.0`.
+        end: Value at the top. Defaults to `1.0`.
+
+    Raises:
+        ValueError: If `period < 1`, `cycles < 1` or `rise` is outside (0, 1].
+
+    Example:
+
+    >>> beta = keras_vae.schedules.Cyclical(period=100)
+    >>> [float(beta(step)) for step in (0, 25, 75, 100, 125)]
+    [0.0, 0.5, 1.0, 0.0, 0.5]
+
+    Reference: Fu et al. (2019), Cyclical Annealing Schedule, equations 6-7.
+    """
+
+    def __init__(
+        self,
+        period: int,
+        rise: float = 0.5,
+        cycles: int | None = None,
+        start: float = 0.0,
+        end: float = 1.0,
+    ) -> None:
+        _require_positive("period", period)
+        if cycles is not None:
+            _require_positive("cycles", cycles)
+        if not 0 < rise <= 1:
+            raise ValueError(f"`rise` must be in (0, 1]. Received: rise={rise}.")
+        self.period = period
+        self.rise = rise
+        self.cycles = cycles
+        self.start = start
+        self.end = end
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        # The remainder is taken in integers: exact at any step, unlike in float32.
+        step = tf.cast(step, tf.int64)
+        phase = _real(step % self.period) / self.period
+        done = tf.minimum(phase / self.rise, 1.0)
+        if self.cycles is not None:
+            done = tf.where(step >= self.period * self.cycles, tf.ones_like(done), done)
+        return self.start + (self.end - self.start) * done
+
+
+@register("schedules")
+class Sigmoid(Schedule):
+    """S-shaped rise from `start` to `end`, half-way at `midpoint`.
+
+    Args:
+        midpoint: Step at which the value is half-way.
+        width: Updates per unit of the logistic function's argument; about 90% of the rise
+            happens within six widths. Defaults to `None`, which means `midpoint / 6`.
+        start: Value long before the midpoint. Defaults to `0.0`.
+        end: Value long after it. Defaults to `1.0`.
+
+    Raises:
+        ValueError: If `midpoint` or `width` is not positive.
+
+    Example:
+
+    >>> float(keras_vae.schedules.Sigmoid(midpoint=600)(600))
+    0.5
+
+    Reference: Bowman et al. (2016), Generating Sentences from a Continuous Space, 3.1.
+    """
+
+    def __init__(
+        self,
+        midpoint: float,
+        width: float | None = None,
+        start: float = 0.0,
+        end: float = 1.0,
+    ) -> None:
+        _require_positive("midpoint", midpoint)
+        if width is not None:
+            _require_positive("width", width)
+        self.midpoint = midpoint
+        self.width = width
+        self.start = start
+        self.end = end
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        width = self.midpoint / 6 if self.width is None else self.width
+        done = tf.sigmoid((_real(step) - self.midpoint) / width)
+        return self.start + (self.end - self.start) * done
+
+
+def value_at(number_or_schedule: float | Schedule, step: tf.Tensor | None) -> tf.Tensor:
+    """Value of a number or a schedule at `step`.
+
+    Raises:
+        ValueError: If a schedule is asked for its value without a step.
+    """
+    if isinstance(number_or_schedule, Schedule):
+        if step is None:
+            raise ValueError("A schedule needs `context.step`. Received: step=None.")
+        return number_or_schedule(step)
+    return tf.constant(number_or_schedule, numerics.density_dtype())
+
+
+def _real(step: Any) -> tf.Tensor:
+    return tf.cast(step, numerics.density_dtype())
+
+
+def _require_positive(name: str, value: float) -> None:
+    if not value > 0:
+        raise ValueError(f"`{name}` must be positive. Received: {name}={value}.")

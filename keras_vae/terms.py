@@ -1,0 +1,107 @@
+"""The values that parts, objectives and models hand to each other.
+
+All are NamedTuples: unlike dataclasses they may leave a `tf.function`.
+Floor 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+__all__ = ["Bound", "Context", "Draw", "ElboTerms", "LogJointGradient"]
+
+
+class Context(NamedTuple):
+    """What a part may know about the step that calls it.
+
+    Attributes:
+        step: Number of updates applied so far, int64 scalar; `None` outside a model.
+        training: Whether the call belongs to a training step.
+        condition: Reserved for what the model is conditioned on.
+        mask: `[batch, *event]`, `True` where `x` was observed; `None`: everywhere.
+        data_size: Number of training examples, int64 scalar, 0 if unknown.
+        encode: `x -> posterior parameters`.
+        decode: `z -> likelihood parameters`.
+    """
+
+    step: tf.Tensor | None = None
+    training: bool = False
+    condition: Any = None
+    mask: tf.Tensor | None = None
+    data_size: tf.Tensor | None = None
+    encode: Callable[[tf.Tensor], tf.Tensor] | None = None
+    decode: Callable[[tf.Tensor], tf.Tensor] | None = None
+
+
+class Draw(NamedTuple):
+    """Latents drawn from a posterior.
+
+    Attributes:
+        latents: `[sample, batch, *latent_shape]`.
+        log_prob: log q(z|x) of these latents in nats, `[sample, batch]`; `None` for a
+            posterior without density.
+    """
+
+    latents: tf.Tensor
+    log_prob: tf.Tensor | None
+
+
+class LogJointGradient(NamedTuple):
+    """Gradients with respect to the latents, taken at fixed parameters.
+
+    Attributes:
+        log_joint: d(log p(x|z) + log p(z)) / dz, `[sample, batch, *latent_shape]`.
+        log_posterior: d log q(z|x) / dz, the same shape.
+    """
+
+    log_joint: tf.Tensor
+    log_posterior: tf.Tensor
+
+
+class ElboTerms(NamedTuple):
+    """What an objective may look at. Log-densities are sums over the event, in nats.
+
+    Attributes:
+        log_likelihood: log p(x|z), `[sample, batch]`.
+        log_prior: log p(z), `[sample, batch]`; `None` if q has no density.
+        log_posterior: log q(z|x), `[sample, batch]`; `None` if q has no density.
+        kl: KL(q(z|x) || p(z)) by group, `[batch, groups]`; `None` if q has no density. A
+            group is a latent dimension where q and p are factorised, else all of them.
+        latents: `[sample, batch, *latent_shape]`.
+        x: The target, `[batch, *event]`; only if required.
+        reconstruction: Mean of p(x|z), `[sample, batch, *event]`; only if required.
+        prior_latents: Draws of p(z), shaped like `latents`; only if required.
+        posterior_params: `[batch, *params_shape]`; only if required.
+        log_joint_gradient: See `LogJointGradient`; only if required.
+    """
+
+    log_likelihood: tf.Tensor
+    log_prior: tf.Tensor | None
+    log_posterior: tf.Tensor | None
+    kl: tf.Tensor | None
+    latents: tf.Tensor
+    x: tf.Tensor | None = None
+    reconstruction: tf.Tensor | None = None
+    prior_latents: tf.Tensor | None = None
+    posterior_params: tf.Tensor | None = None
+    log_joint_gradient: LogJointGradient | None = None
+
+    @property
+    def log_weight(self) -> tf.Tensor:
+        """log p(x|z) + log p(z) - log q(z|x), `[sample, batch]`."""
+        return self.log_likelihood + self.log_prior - self.log_posterior
+
+
+class Bound(NamedTuple):
+    """What an objective returns.
+
+    Attributes:
+        value: The bound in nats, `[batch]`; higher is better. This is what is logged.
+        surrogate: If given, `[batch]`: its gradient is followed instead of the value's.
+    """
+
+    value: tf.Tensor
+    surrogate: tf.Tensor | None = None
