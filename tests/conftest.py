@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tensorflow.python.eager.polymorphic_function import polymorphic_function
+
 import keras_vae
 
 # Two replicas on one CPU; must be set before TensorFlow starts its devices.
@@ -34,6 +36,10 @@ class _Collector(logging.Handler):
 @pytest.fixture(autouse=True)
 def no_silent_trouble():
     """Fail a test during which TensorFlow fell back from AutoGraph or retraced."""
+    # TensorFlow counts retracing over all models of a process; here it is counted by test.
+    polymorphic_function._frequent_tracing_detector_manager = type(
+        polymorphic_function._frequent_tracing_detector_manager
+    )()
     collector = _Collector()
     logger = tf.get_logger()
     logger.addHandler(collector)

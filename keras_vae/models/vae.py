@@ -320,7 +320,7 @@ class VAE(Verbs, FromSignature, keras.Model):
         Args:
             optimizer: As in Keras. Defaults to `"adam"`.
             steps_per_execution: Steps run by one call from Python; callbacks see a batch end
-                that often. Defaults to `None`: 10, or 1 when run eagerly.
+                that often. Defaults to `None`: 10, or 1 when run eagerly or on replicas.
             jit_compile: Whether to compile with XLA. Defaults to `"auto"`: as Keras decides.
             run_eagerly: As in Keras. Defaults to `False`.
             **kwargs: As in Keras; `metrics` see the target and the reconstruction.
@@ -335,7 +335,8 @@ class VAE(Verbs, FromSignature, keras.Model):
                 f"Received: loss={loss!r}. Pass objective=... to the constructor, and the "
                 f"reconstruction term as likelihood=..."
             )
-        optimizer = keras.optimizers.get(optimizer)
+        with self.distribute_strategy.scope():
+            optimizer = keras.optimizers.get(optimizer)
         inner = optimizer.inner_optimizer if update.scales_loss(optimizer) else optimizer
         if self.objective.coupled and inner.gradient_accumulation_steps:
             raise ValueError(
@@ -344,7 +345,10 @@ class VAE(Verbs, FromSignature, keras.Model):
                 f"{inner.gradient_accumulation_steps}. Use a larger batch instead."
             )
         if steps_per_execution is None:
-            steps_per_execution = 1 if run_eagerly else _STEPS_PER_EXECUTION
+            # TensorFlow 2.21 cannot run Keras's loop over several steps on several replicas
+            # ("You must feed a value for placeholder tensor"), whatever the model.
+            single = run_eagerly or self.distribute_strategy.num_replicas_in_sync > 1
+            steps_per_execution = 1 if single else _STEPS_PER_EXECUTION
         super().compile(
             optimizer=optimizer,
             steps_per_execution=steps_per_execution,
@@ -353,6 +357,11 @@ class VAE(Verbs, FromSignature, keras.Model):
             **kwargs,
         )
         self._chosen_jit_compile = jit_compile
+        # Now rather than in the first step: a model saved before it was trained loads, and no
+        # branch of the step has to make variables.
+        if self.optimizer is not None and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """What `compile` was called with; `jit_compile="auto"` stays so."""
@@ -360,12 +369,11 @@ class VAE(Verbs, FromSignature, keras.Model):
         return config and {**config, "jit_compile": self._chosen_jit_compile}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile as the saved model was, and make the optimizer's slots."""
+        """Compile as the saved model was."""
         config = keras.saving.deserialize_keras_object(config)
         config.pop("loss", None)
         config.pop("loss_weights", None)
         self.compile(**config)
-        self.optimizer.build(self.trainable_variables)
 
     def fit(
         self,
@@ -400,8 +408,12 @@ class VAE(Verbs, FromSignature, keras.Model):
         size = check_data(x, y, self.event_shape, self.likelihood)
         validation = kwargs.get("validation_data")
         if validation is not None:
-            parts = keras.utils.unpack_x_y_sample_weight(validation)
-            check_data(parts[0], parts[1], self.event_shape, self.likelihood, "validation_")
+            val_x, val_y, val_weight = keras.utils.unpack_x_y_sample_weight(validation)
+            check_data(val_x, val_y, self.event_shape, self.likelihood, "validation_")
+            if val_weight is not None:
+                kwargs["validation_data"] = (val_x, _target(val_x, val_y, val_weight), val_weight)
+        if not hasattr(x, "shape") and not isinstance(x, keras.utils.PyDataset):
+            kwargs.setdefault("shuffle", False)  # Keras warns of its own default for streams
         self.state.data_size.assign(size)
         if not int(self.state.adapted.numpy()):
             self.prior.adapt(x, self.context())
@@ -410,14 +422,24 @@ class VAE(Verbs, FromSignature, keras.Model):
             self.state, f"{self.likelihood.support}: {self.likelihood.support.fix}"
         )
         if isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks.append(guard)
+            guard.set_model(self)
+            callbacks.callbacks.insert(0, guard)
         else:
             callbacks = [guard, *_as_list(callbacks)]
+        y = _target(x, y, kwargs.get("sample_weight"))
         return super().fit(
             x, y, batch_size, epochs, verbose=verbose, callbacks=callbacks, **kwargs
         )
 
-    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        **kwargs: Any,
+    ) -> Any:
         """Evaluate, as in Keras, with the same noise each time.
 
         Raises:
@@ -426,14 +448,8 @@ class VAE(Verbs, FromSignature, keras.Model):
         if not kwargs.get("_use_cached_eval_dataset"):
             check_data(x, y, self.event_shape, self.likelihood)
         self.state.evaluation_counter.assign(0)
-        return super().evaluate(x, y, *args, **kwargs)
-
-    def make_train_function(self, force: bool = False) -> Any:
-        """Build the optimizer before its first step is traced: a branch may not do that."""
-        if self.optimizer is not None and not self.optimizer.built:
-            with self.distribute_strategy.scope():
-                self.optimizer.build(self.trainable_variables)
-        return super().make_train_function(force)
+        y = _target(x, y, sample_weight)
+        return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One update; skipped if a number in it is not finite."""
@@ -579,6 +595,11 @@ def _as_event_shape(event_shape: Any) -> tuple[int, ...]:
             f"Received: event_shape={event_shape!r}."
         )
     return sizes
+
+
+def _target(x: Any, y: Any, sample_weight: Any) -> Any:
+    # Keras silently drops the weights of data that has no y.
+    return x if y is None and sample_weight is not None else y
 
 
 def _as_list(callbacks: Any) -> list[Any]:

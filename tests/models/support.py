@@ -1,0 +1,53 @@
+"""Models whose noise is a fixed function of the data: the same example gets the same noise
+on whichever replica, in whichever batch and at whichever step it is seen.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import keras_vae
+from keras_vae.component import register
+from keras_vae.objectives import Objective
+from keras_vae.terms import Bound
+
+
+@register("tests")
+class HandedNoiseVAE(keras_vae.VAE):
+    """A VAE whose noise depends on x alone."""
+
+    def draw_noise(self, x, key, samples=None):
+        samples = self.objective.samples if samples is None else samples
+        flat = tf.reshape(x, [tf.shape(x)[0], -1])
+        size = int(np.prod(self.event_shape))
+        width = samples * self.posterior.latent_dim
+        weights = np.random.default_rng(0).normal(size=(size, width))
+        noise = 1.5 * tf.sin(10.0 * flat @ tf.constant(weights, flat.dtype))
+        noise = tf.reshape(noise, [-1, samples, self.posterior.latent_dim])
+        return {"posterior": {"epsilon": tf.transpose(noise, [1, 0, 2])}}
+
+
+@register("tests")
+class SpreadLatents(Objective):
+    """A coupled objective: rewards codes far from the mean code of the whole batch."""
+
+    requires = frozenset({"density", "posterior_params"})
+    coupled = True
+
+    def bound(self, terms, context):
+        center = tf.reduce_mean(terms.posterior_params, axis=0)
+        spread = tf.reduce_sum(tf.abs(terms.posterior_params - center), axis=-1)
+        elbo = terms.log_likelihood[0] - tf.reduce_sum(terms.kl, axis=-1)
+        return Bound(elbo + spread**2)
+
+
+def weights_of(model):
+    return [w.numpy() for w in model.trainable_weights]
+
+
+def largest_difference(first, second):
+    return max(np.abs(a - b).max() for a, b in zip(first, second, strict=True))
+
+
+def sgd():
+    return keras.optimizers.SGD(1e-3)
