@@ -1,0 +1,16 @@
+PYTHON ?= python
+
+.PHONY: check format test
+
+check:  ## What every commit must pass
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+	$(PYTHON) -m pytest -q -m "not slow"
+
+format:
+	$(PYTHON) -m ruff format .
+	$(PYTHON) -m ruff check --fix .
+
+test:  ## Everything, with branch coverage
+	$(PYTHON) -m pytest --cov --cov-report=term-missing --cov-fail-under=95
