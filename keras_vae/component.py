@@ -28,7 +28,6 @@ def register(family: str) -> Callable[[Class], Class]:
         The class decorator.
 
     Example:
-
     >>> from keras_vae.component import Component, register
     >>> @register("priors")
     ... class MyPart(Component):
@@ -90,6 +89,8 @@ class Component(FromSignature, keras.layers.Layer):
     Args:
         **kwargs: `name`, `trainable` and `dtype` as in any Keras layer.
     """
+
+    built: bool
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("dtype", numerics.density_dtype())

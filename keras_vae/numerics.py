@@ -90,7 +90,7 @@ def sum_over_event(x: tf.Tensor, event_rank: int) -> tf.Tensor:
 
 def new_seed() -> int:
     """A seed from Python's generator, which `keras.utils.set_random_seed` sets."""
-    return random.randint(1, 2**31 - 1)
+    return random.randint(1, 2**31 - 1)  # noqa: S311 (not for secrets)
 
 
 def key_from_seed(seed: int | tf.Tensor | None, stream: int = 0) -> tf.Tensor:

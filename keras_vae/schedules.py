@@ -41,7 +41,6 @@ class Constant(Schedule):
         value: The value. Defaults to `1.0`.
 
     Example:
-
     >>> float(keras_vae.schedules.Constant(0.5)(100))
     0.5
     """
@@ -66,7 +65,6 @@ class LinearWarmup(Schedule):
         ValueError: If `steps < 1`.
 
     Example:
-
     >>> float(keras_vae.schedules.LinearWarmup(steps=100)(25))
     0.25
 
@@ -101,7 +99,6 @@ class Cyclical(Schedule):
         ValueError: If `period < 1`, `cycles < 1` or `rise` is outside (0, 1].
 
     Example:
-
     >>> beta = keras_vae.schedules.Cyclical(period=100)
     >>> [float(beta(step)) for step in (0, 25, 75, 100, 125)]
     [0.0, 0.5, 1.0, 0.0, 0.5]
@@ -153,7 +150,6 @@ class Sigmoid(Schedule):
         ValueError: If `midpoint` or `width` is not positive.
 
     Example:
-
     >>> float(keras_vae.schedules.Sigmoid(midpoint=600)(600))
     0.5
 

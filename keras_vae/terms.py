@@ -91,7 +91,7 @@ class ElboTerms(NamedTuple):
 
     @property
     def log_weight(self) -> tf.Tensor:
-        """log p(x|z) + log p(z) - log q(z|x), `[sample, batch]`."""
+        """Log p(x|z) + log p(z) - log q(z|x), `[sample, batch]`."""
         return self.log_likelihood + self.log_prior - self.log_posterior
 
 

@@ -61,8 +61,9 @@ class Likelihood(Component):
 
     def build(self, event_shape: tuple[int, ...]) -> None:
         """Remember the shape of one example and make weights."""
-        self.event_shape = tuple(event_shape)
-        self.built = True
+        if not self.built:
+            self.event_shape = tuple(event_shape)
+            self.built = True
 
     def params_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of the parameters of one example: `event_shape[:-1] + (n,)`."""
@@ -85,7 +86,7 @@ class Likelihood(Component):
         mask: tf.Tensor | None = None,
         context: Context | None = None,
     ) -> tf.Tensor:
-        """log p(x|z) in nats, summed over the event.
+        """Log p(x|z) in nats, summed over the event.
 
         Args:
             params: `[sample, batch, *params_shape]`.

@@ -45,7 +45,6 @@ class Normal(Likelihood):
             not positive.
 
     Example:
-
     >>> p = keras_vae.likelihoods.Normal(scale=2.0)
     >>> p.build((1,))
     >>> round(float(p.log_prob(tf.zeros([1]), tf.zeros([1]))), 4)
@@ -92,7 +91,7 @@ class Normal(Likelihood):
         copies = 2 if self.scale == "predicted" else 1
         return (*event_shape[:-1], copies * event_shape[-1])
 
-    def distribution(self, params: tf.Tensor) -> tfd.Distribution:
+    def distribution(self, params: tf.Tensor) -> tfp.distributions.Distribution:
         scales = self._scale(params)
         normals = tfd.Normal(self.mean(params), scales)
         return tfd.Independent(normals, len(self.event_shape))

@@ -28,7 +28,6 @@ class Bernoulli(Likelihood):
     normalised density of x.
 
     Example:
-
     >>> p = keras_vae.likelihoods.Bernoulli()
     >>> p.build((2,))
     >>> round(float(p.log_prob(tf.zeros([2]), tf.constant([0.0, 1.0]))), 4)
@@ -47,7 +46,7 @@ class Bernoulli(Likelihood):
     def params_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(event_shape)
 
-    def distribution(self, params: tf.Tensor) -> tfd.Distribution:
+    def distribution(self, params: tf.Tensor) -> tfp.distributions.Distribution:
         # The dtype matters: with the default, int32, TFP would truncate soft bits to 0.
         bits = tfd.Bernoulli(logits=params, dtype=numerics.density_dtype())
         return tfd.Independent(bits, len(self.event_shape))

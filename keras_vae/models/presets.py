@@ -37,7 +37,6 @@ def Autoencoder(  # noqa: N802
         **kwargs: As in `VAE`.
 
     Example:
-
     >>> model = keras_vae.presets.Autoencoder(
     ...     keras_vae.networks.MLP([32]),
     ...     keras_vae.networks.MLP([32]),

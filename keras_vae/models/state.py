@@ -89,9 +89,7 @@ class TrainingState(Component):
         self.failures.assign(
             tf.where(first, tf.cast(bad, tf.int64), tf.convert_to_tensor(self.failures))
         )
-        self.failed_step.assign(
-            tf.where(first, tf.convert_to_tensor(self.step), failed_step)
-        )
+        self.failed_step.assign(tf.where(first, tf.convert_to_tensor(self.step), failed_step))
 
     def forget_failure(self) -> None:
         """Start watching anew."""

@@ -6,7 +6,7 @@ Floor 4.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,29 +15,41 @@ import tensorflow_probability as tfp
 
 from keras_vae import estimators, numerics
 from keras_vae.models.checks import check_array
+from keras_vae.models.training import BoundModel
 from keras_vae.networks import Network
 
-if TYPE_CHECKING:
-    from keras_vae.models.vae import VAE
-
 __all__ = ["Verbs"]
-
-tfd = tfp.distributions
 
 # Rows that one call of a network gets, unless told otherwise: enough to keep the machine
 # busy, few enough for the largest layer to stay small in memory.
 _ROWS = 1024
 
 
-class Verbs:
+class Verbs(BoundModel):
     """Methods that take and return arrays, in batches, through compiled functions.
 
     Each is compiled once per model, whatever the number of examples. Random ones take a
     `seed`; without it, Python's generator gives one (`keras.utils.set_random_seed`).
+
+    Subclassing: set the attributes below, and implement the methods that raise here.
     """
 
+    encoder: Any
+    decoder: Any
+    _to_posterior: keras.Sequential
+    _to_likelihood: keras.Sequential
+    _functions: dict[str, Any]  # compiled, by name
+
+    def posterior_params(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Parameters of q(z|x), `[batch, *params_shape]`."""
+        raise NotImplementedError
+
+    def likelihood_params(self, z: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Parameters of p(x|z), `[*leading, *params_shape]`."""
+        raise NotImplementedError
+
     def encode(
-        self: VAE,
+        self,
         x: Any,
         *,
         sample: bool = False,
@@ -74,7 +86,7 @@ class Verbs:
         latents = draw if sample else mean
         return (latents, scale) if return_scale else latents
 
-    def decode(self: VAE, z: Any, *, batch_size: int = _ROWS) -> np.ndarray:
+    def decode(self, z: Any, *, batch_size: int = _ROWS) -> np.ndarray:
         """Mean of p(x|z).
 
         Args:
@@ -94,7 +106,7 @@ class Verbs:
         check_array("z", z, self.posterior.latent_shape)
         return self._in_batches("decode", decode, z, batch_size)[0]
 
-    def reconstruct(self: VAE, x: Any, *, batch_size: int = _ROWS) -> np.ndarray:
+    def reconstruct(self, x: Any, *, batch_size: int = _ROWS) -> np.ndarray:
         """Mean of p(x|z) at the posterior's mean, `[examples, *event_shape]`.
 
         The same as `predict`, without its progress bar and callbacks.
@@ -107,7 +119,7 @@ class Verbs:
         return self._in_batches("reconstruct", reconstruct, x, batch_size)[0]
 
     def generate(
-        self: VAE,
+        self,
         count: int,
         *,
         sample: bool = False,
@@ -145,7 +157,7 @@ class Verbs:
         return self._in_batches(f"generate {sample}", generate, rows, batch_size, seed)[0]
 
     def elbo(
-        self: VAE,
+        self,
         x: Any,
         *,
         samples: int = 1,
@@ -178,7 +190,7 @@ class Verbs:
         return self._in_batches(f"elbo {samples}", elbo, x, batch_size, seed)[0]
 
     def log_marginal(
-        self: VAE,
+        self,
         x: Any,
         *,
         samples: int = 5_000,
@@ -232,19 +244,19 @@ class Verbs:
 
     # Distributions and plain models.
 
-    def posterior_of(self: VAE, x: Any) -> tfd.Distribution:
+    def posterior_of(self, x: Any) -> tfp.distributions.Distribution:
         """q(z|x) as a TFP distribution with batch `[examples]`."""
         return self.posterior.distribution(self.posterior_params(numerics.as_density(x)))
 
-    def likelihood_of(self: VAE, z: Any) -> tfd.Distribution:
+    def likelihood_of(self, z: Any) -> tfp.distributions.Distribution:
         """p(x|z) as a TFP distribution with batch `[examples]`."""
         return self.likelihood.distribution(self.likelihood_params(numerics.as_density(z)))
 
-    def prior_distribution(self: VAE) -> tfd.Distribution:
+    def prior_distribution(self) -> tfp.distributions.Distribution:
         """p(z) as a TFP distribution."""
         return self.prior.distribution(self.context())
 
-    def encoder_model(self: VAE) -> keras.Model:
+    def encoder_model(self) -> keras.Model:
         """A plain Keras model x -> posterior mean that shares the weights.
 
         Made of stock layers where the network is one of `keras_vae.networks`: its file
@@ -255,14 +267,14 @@ class Verbs:
         mean = self.posterior.mean(keras.ops.cast(params, numerics.density_dtype()))
         return keras.Model(x, mean, name="encoder")
 
-    def decoder_model(self: VAE) -> keras.Model:
+    def decoder_model(self) -> keras.Model:
         """A plain Keras model z -> likelihood mean that shares the weights."""
         z = keras.Input(self.posterior.latent_shape, name="z")
         params = self._to_likelihood(_inlined(self.decoder)(z))
         mean = self.likelihood.mean(keras.ops.cast(params, numerics.density_dtype()))
         return keras.Model(z, mean, name="decoder")
 
-    def _require_density(self: VAE, verb: str) -> None:
+    def _require_density(self, verb: str) -> None:
         if not self.posterior.has_density:
             raise ValueError(
                 f"`{verb}` needs log q(z|x), but a {type(self.posterior).__name__} posterior "
@@ -270,7 +282,7 @@ class Verbs:
             )
 
     def _in_batches(
-        self: VAE,
+        self,
         name: str,
         function: Callable[..., Any],
         array: Any,

@@ -26,6 +26,8 @@ class Network(FromSignature, keras.Model):
         **kwargs: `name`, `trainable` and `dtype` as in any Keras model.
     """
 
+    built: bool
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.body: list[keras.layers.Layer] = []
@@ -38,7 +40,7 @@ class Network(FromSignature, keras.Model):
         """Make the layers and their weights."""
         if self.built:
             return
-        self.body = self.make_layers(tuple(input_shape[1:]))
+        self.body = self.make_layers(tuple(size or 0 for size in input_shape[1:]))
         shape = tuple(input_shape)
         for layer in self.body:
             layer.build(shape)

@@ -75,7 +75,6 @@ class ConvEncoder(_ConvNetwork):
             image.
 
     Example:
-
     >>> body = keras_vae.networks.ConvEncoder([32, 64])
     >>> body(tf.zeros([2, 28, 28, 1])).shape
     TensorShape([2, 7, 7, 64])
@@ -108,7 +107,6 @@ class ConvDecoder(_ConvNetwork):
             image, or the network is built before `bind`.
 
     Example:
-
     >>> body = keras_vae.networks.ConvDecoder([64, 32])
     >>> body.bind((28, 28, 1))
     >>> body(tf.zeros([2, 16])).shape

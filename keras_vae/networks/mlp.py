@@ -31,7 +31,6 @@ class MLP(Network):
             [0, 1).
 
     Example:
-
     >>> body = keras_vae.networks.MLP([64, 32])
     >>> body(tf.zeros([2, 8, 8, 1])).shape
     TensorShape([2, 32])

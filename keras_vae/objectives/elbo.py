@@ -33,7 +33,6 @@ class ELBO(Objective):
         ValueError: If `beta` is negative or `samples` is not a positive integer.
 
     Example:
-
     >>> warm_up = keras_vae.schedules.LinearWarmup(steps=1_000)
     >>> keras_vae.objectives.ELBO(beta=warm_up).schedule_names()
     ['beta']
@@ -68,7 +67,6 @@ class LogLikelihood(Objective):
     bound of log p(x).
 
     Example:
-
     >>> keras_vae.objectives.LogLikelihood().requires
     frozenset()
     """

@@ -30,7 +30,6 @@ class IWAE(Objective):
         ValueError: If `samples` is not a positive integer.
 
     Example:
-
     >>> keras_vae.objectives.IWAE(samples=50).samples
     50
 

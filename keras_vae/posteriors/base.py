@@ -85,11 +85,11 @@ class Posterior(Component):
         raise NotImplementedError
 
     def log_prob(self, params: tf.Tensor, z: tf.Tensor, context: Context) -> tf.Tensor:
-        """log q(z|x) in nats, `[sample, batch]`, of latents `[sample, batch, ...]`."""
+        """Log q(z|x) in nats, `[sample, batch]`, of latents `[sample, batch, ...]`."""
         return self.distribution(params).log_prob(z)
 
     def log_prob_per_dimension(self, params: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
-        """log q(z_i|x), `[sample, batch, latent_dim]`; only where `factorised`."""
+        """Log q(z_i|x), `[sample, batch, latent_dim]`; only where `factorised`."""
         return self.distribution(params).distribution.log_prob(z)
 
     def mean(self, params: tf.Tensor) -> tf.Tensor:

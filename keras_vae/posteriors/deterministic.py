@@ -33,7 +33,6 @@ class Deterministic(Posterior):
         ValueError: If `latent_dim` is not a positive integer.
 
     Example:
-
     >>> q = keras_vae.posteriors.Deterministic(latent_dim=2)
     >>> q.has_density
     False

@@ -39,7 +39,6 @@ class DiagonalNormal(Posterior):
         ValueError: If `latent_dim` is not a positive integer.
 
     Example:
-
     >>> q = keras_vae.posteriors.DiagonalNormal(latent_dim=2)
     >>> q.distribution(tf.zeros([3, 4])).mean().numpy().tolist()
     [[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
@@ -65,7 +64,7 @@ class DiagonalNormal(Posterior):
         log_prob = -0.5 * epsilon**2 - tf.math.log(scale) - _HALF_LOG_TWO_PI
         return Draw(loc + scale * epsilon, tf.reduce_sum(log_prob, axis=-1))
 
-    def distribution(self, params: tf.Tensor) -> tfd.Distribution:
+    def distribution(self, params: tf.Tensor) -> tfp.distributions.Distribution:
         return tfd.Independent(tfd.Normal(self.mean(params), self.scale(params)), 1)
 
     def mean(self, params: tf.Tensor) -> tf.Tensor:
@@ -96,7 +95,6 @@ class FullCovarianceNormal(Posterior):
         ValueError: If `latent_dim` is not a positive integer.
 
     Example:
-
     >>> q = keras_vae.posteriors.FullCovarianceNormal(latent_dim=2)
     >>> q.params_shape
     (5,)
@@ -120,7 +118,7 @@ class FullCovarianceNormal(Posterior):
         latents = self.mean(params) + tf.linalg.matvec(factor, epsilon)
         return Draw(latents, log_prob - _log_determinant(factor))
 
-    def distribution(self, params: tf.Tensor) -> tfd.Distribution:
+    def distribution(self, params: tf.Tensor) -> tfp.distributions.Distribution:
         return tfd.MultivariateNormalTriL(self.mean(params), self.scale_tril(params))
 
     def mean(self, params: tf.Tensor) -> tf.Tensor:

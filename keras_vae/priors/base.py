@@ -34,8 +34,9 @@ class Prior(Component):
 
     def build(self, latent_shape: tuple[int, ...]) -> None:
         """Remember the shape of a latent and make weights."""
-        self.latent_shape = tuple(latent_shape)
-        self.built = True
+        if not self.built:
+            self.latent_shape = tuple(latent_shape)
+            self.built = True
 
     def adapt(self, x: Any, context: Context) -> None:
         """Prepare for the data: called once, before the first step of the first `fit`.
@@ -66,11 +67,11 @@ class Prior(Component):
         raise NotImplementedError
 
     def log_prob(self, z: tf.Tensor, context: Context) -> tf.Tensor:
-        """log p(z) in nats, `[sample, batch]`, of latents `[sample, batch, ...]`."""
+        """Log p(z) in nats, `[sample, batch]`, of latents `[sample, batch, ...]`."""
         return self.distribution(context).log_prob(z)
 
     def log_prob_per_dimension(self, z: tf.Tensor) -> tf.Tensor:
-        """log p(z_i), `[sample, batch, latent_dim]`; only where `factorised`."""
+        """Log p(z_i), `[sample, batch, latent_dim]`; only where `factorised`."""
         return self.distribution(Context()).distribution.log_prob(z)
 
     def closed_form_kl(self, posterior: Any, params: tf.Tensor) -> tf.Tensor | None:

@@ -37,7 +37,6 @@ class NormalMixture(Prior):
         ValueError: If `components < 1` or `spread` is negative.
 
     Example:
-
     >>> p = keras_vae.priors.NormalMixture(components=5)
     >>> p.build((2,))
     >>> p.distribution(Context()).mixture_distribution.probs_parameter().shape
@@ -89,7 +88,7 @@ class NormalMixture(Prior):
         scale = tf.gather(numerics.positive(tf.convert_to_tensor(self.raw_scale)), index)
         return loc + scale * noise["epsilon"]
 
-    def distribution(self, context: Context) -> tfd.Distribution:
+    def distribution(self, context: Context) -> tfp.distributions.Distribution:
         components = tfd.Normal(
             tf.convert_to_tensor(self.loc),
             numerics.positive(tf.convert_to_tensor(self.raw_scale)),

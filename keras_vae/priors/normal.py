@@ -32,7 +32,6 @@ class StandardNormal(Prior):
     KL = -H(q) + sum_i (E[z_i**2] + log(2 pi)) / 2.
 
     Example:
-
     >>> p = keras_vae.priors.StandardNormal()
     >>> p.build((2,))
     >>> round(float(p.log_prob(tf.zeros([2]), Context())), 4)
@@ -49,7 +48,7 @@ class StandardNormal(Prior):
     def sample(self, noise: Mapping[str, tf.Tensor], context: Context) -> tf.Tensor:
         return noise["epsilon"]
 
-    def distribution(self, context: Context) -> tfd.Distribution:
+    def distribution(self, context: Context) -> tfp.distributions.Distribution:
         zeros = tf.zeros(self.latent_shape, numerics.density_dtype())
         return tfd.Independent(tfd.Normal(zeros, tf.ones_like(zeros)), len(self.latent_shape))
 

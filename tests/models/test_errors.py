@@ -250,8 +250,8 @@ def test_generators_are_checked_batch_by_batch(make_vae, digits):
     vae = make_vae()
     vae.compile("adam")
     with pytest.raises(ValueError, match="`x` must have shape"):
-        vae.fit((x for x in [digits[:8, :7]]), verbose=0)
-    generator = (x for x in [digits[:8]] * 3)
+        vae.fit((batch for batch in [(digits[:8, :7],)]), verbose=0)
+    generator = (batch for batch in [(digits[:8],)] * 3)
     assert len(vae.fit(generator, verbose=0).history["loss"]) == 1
 
 
