@@ -1,0 +1,250 @@
+"""The command `keras-vae`: a thin shell over public functions.
+
+Results go to standard output, progress and errors to standard error. Exit code 0 is success,
+1 an error, 2 a wrong command line. Heavy imports stand inside the commands.
+
+Floor 7.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import importlib
+import json
+import os
+import shlex
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from keras_vae.exporters import Manifest
+    from keras_vae.models import VAE
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="keras-vae",
+    help="Variational autoencoders for Keras: look at trained models and export them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+# What the library and Keras raise for what a user gave them; the rest is a bug.
+_ERRORS = (ImportError, OSError, RuntimeError, TypeError, ValueError)
+_PARTS = ("encoder", "decoder", "posterior", "prior", "likelihood", "objective")
+
+
+class Target(enum.StrEnum):
+    """What `export` can export to."""
+
+    saved_model = "saved_model"
+    onnx = "onnx"
+
+
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A .keras file.")]
+ImportOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import", metavar="MODULE", help="Import a module that registers your own classes."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+TracebackOption = Annotated[bool, typer.Option("--traceback", help="Show where errors arise.")]
+
+
+@app.command()
+def info(
+    model: ModelArgument,
+    modules: ImportOption = None,
+    as_json: JsonOption = False,
+    traceback: TracebackOption = False,
+) -> None:
+    """Show what a saved model is made of."""
+    with _one_line_errors(traceback):
+        with _progress(f"Loading {model}"):
+            facts = _facts(_load(model, modules or []), model)
+        _show(facts, as_json)
+
+
+@app.command()
+def export(
+    model: ModelArgument,
+    to: Annotated[Target, typer.Option(help="Format of the export.")],
+    out: Annotated[str, typer.Option(metavar="FOLDER", help="Folder, new or existing.")],
+    tolerance: Annotated[
+        float, typer.Option(help="Largest error allowed, as a share of the output's scale.")
+    ] = 1e-5,
+    modules: ImportOption = None,
+    as_json: JsonOption = False,
+    traceback: TracebackOption = False,
+) -> None:
+    """Export the decoder of a saved model, verified in a fresh process."""
+    with _one_line_errors(traceback):
+        with _progress(f"Loading {model}"):
+            vae = _load(model, modules or [])
+        from keras_vae import exporters
+
+        functions = {
+            Target.saved_model: exporters.export_saved_model,
+            Target.onnx: exporters.export_onnx,
+        }
+        with _progress(f"Exporting to {to} and verifying in a fresh process"):
+            manifest = functions[to](vae, out, tolerance=tolerance)
+        if as_json:
+            typer.echo(manifest.to_json())
+        else:
+            _show(_summary(manifest, out), as_json=False)
+            # Not in the table, which breaks long lines.
+            typer.echo(f"\nTry it:\n\ncd {shlex.quote(out)} && {manifest.run}")
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="keras-vae")
+
+
+@contextlib.contextmanager
+def _one_line_errors(traceback: bool) -> Iterator[None]:
+    try:
+        yield
+    except _ERRORS as error:
+        if traceback:
+            raise
+        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        raise typer.Exit(1) from error
+
+
+@contextlib.contextmanager
+def _progress(text: str) -> Iterator[None]:
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        typer.echo(f"{text} ...", err=True)
+        yield
+        return
+    with console.status(text):
+        yield
+
+
+def _load(path: str, modules: list[str]) -> VAE:
+    import keras
+
+    from keras_vae.exporters.checks import unregistered_class
+    from keras_vae.models import VAE
+
+    _check_file(path)
+    if modules:
+        sys.path.insert(0, os.getcwd())
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise ValueError(
+                f"--import must name a module. Received: {module} ({error})."
+            ) from error
+    try:
+        model = keras.saving.load_model(path)
+    except TypeError as error:
+        missing = unregistered_class(error)
+        if missing is None:
+            raise
+        raise ValueError(
+            f"MODEL needs the class {missing!r}, which is not known here. Received: "
+            f"{path}. Register it with keras.saving.register_keras_serializable and name its "
+            f"module with --import."
+        ) from error
+    if not isinstance(model, VAE):
+        raise ValueError(
+            f"MODEL must hold a keras_vae.VAE. Received: {path}, which holds a "
+            f"{type(model).__name__}."
+        )
+    return model
+
+
+def _check_file(path: str) -> None:
+    if not Path(path).exists():
+        raise ValueError(f"MODEL must be an existing file. Received: {path}.")
+    whole = Path(path).suffix == ".keras" and zipfile.is_zipfile(path)
+    if whole:
+        with zipfile.ZipFile(path) as archive:
+            whole = {"config.json", "metadata.json"} <= set(archive.namelist())
+    if not whole:
+        raise ValueError(
+            f"MODEL must be a .keras file, as written by model.save(). Received: {path}, "
+            f"which is none or is damaged."
+        )
+
+
+def _facts(model: VAE, path: str) -> dict[str, Any]:
+    import keras
+    import tensorflow as tf
+
+    from keras_vae import __version__
+
+    with zipfile.ZipFile(path) as archive:
+        metadata = json.loads(archive.read("metadata.json"))
+    counts = {part: getattr(model, part).count_params() for part in _PARTS}
+    total = model.count_params() - model.state.count_params()
+    counts["heads"] = total - sum(counts.values())
+    return {
+        "file": path,
+        "model": type(model).__name__,
+        "event_shape": list(model.event_shape),
+        "latent_dim": model.posterior.latent_dim,
+        "parts": {part: type(getattr(model, part)).__name__ for part in _PARTS},
+        "parameters": {**{part: n for part, n in counts.items() if n}, "total": total},
+        "steps_trained": int(tf.convert_to_tensor(model.state.step)),
+        "saved": {"date": metadata["date_saved"], "keras": metadata["keras_version"]},
+        "versions": {
+            "keras_vae": __version__,
+            "keras": keras.__version__,
+            "tensorflow": tf.__version__,
+        },
+    }
+
+
+def _summary(manifest: Manifest, folder: str) -> dict[str, Any]:
+    errors = [e for s in manifest.signatures.values() for e in s.max_error.values()]
+    return {
+        "target": manifest.target,
+        "folder": folder,
+        "files": {name: f"{entry.bytes:,} bytes" for name, entry in manifest.files.items()},
+        "signatures": ", ".join(manifest.signatures),
+        "compared_with": manifest.compared_with,
+        "max_error": f"{max(errors):.2g} of the output's scale",
+        "tolerance": f"{manifest.tolerance:g}",
+    }
+
+
+def _show(facts: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    from rich.console import Console
+
+    Console().print(_table(facts))
+
+
+def _table(facts: dict[str, Any]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False)
+    for name, value in facts.items():
+        rows = value.items() if isinstance(value, dict) else [("", value)]
+        for index, (key, item) in enumerate(rows):
+            shown = f"{item:,}" if isinstance(item, int) else str(item)
+            label = name.replace("_", " ") if index == 0 else ""
+            table.add_row(Text(label, "bold"), Text(key), Text(shown))
+    return table

@@ -1,0 +1,22 @@
+"""Exports: a model's functions as files that run without keras_vae.
+
+Each export is loaded back in a process of its own, compared with the model on real inputs,
+and put in place only if it agrees; `manifest.json` beside it records what was measured.
+
+Floor 6.
+"""
+
+from keras_vae.exporters.checks import ExportError
+from keras_vae.exporters.manifest import FileEntry, Manifest, SignatureEntry, TensorEntry
+from keras_vae.exporters.onnx import export_onnx
+from keras_vae.exporters.saved_model import export_saved_model
+
+__all__ = [
+    "ExportError",
+    "FileEntry",
+    "Manifest",
+    "SignatureEntry",
+    "TensorEntry",
+    "export_onnx",
+    "export_saved_model",
+]

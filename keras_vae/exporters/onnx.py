@@ -1,0 +1,161 @@
+"""HOW a model becomes ONNX files: for ONNX Runtime and the many that read them.
+
+Floor 6.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from keras_vae.exporters.checks import ExportError, check_opset
+from keras_vae.exporters.manifest import Manifest
+from keras_vae.exporters.ops import missing_op
+from keras_vae.exporters.pipeline import DEFAULT_TOLERANCE, Target, export
+from keras_vae.exporters.quiet import contained
+from keras_vae.exporters.signatures import Signature
+from keras_vae.models import VAE
+
+__all__ = ["export_onnx"]
+
+_PATHS = {"decode": "decode.onnx"}
+# What tf2onnx 1.17 converts to.
+_OPSETS = range(13, 19)
+# Foreign code: it was seen to raise any of these on graphs that it cannot handle.
+_CONVERTER_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    tf.errors.OpError,
+)
+
+
+def export_onnx(
+    model: VAE,
+    folder: str | os.PathLike[str],
+    *,
+    tolerance: float = DEFAULT_TOLERANCE,
+    opset: int = 17,
+) -> Manifest:
+    """Write the decoder as an ONNX file.
+
+    `folder/decode.onnx` maps `z [batch, latent_dim]` to `x [batch, *event_shape]`, the mean
+    of p(x|z); `folder/manifest.json` says what was measured. Before they appear, the file is
+    opened by ONNX Runtime in a fresh process and compared with the model on batches of 1
+    and 3.
+
+    Args:
+        model: Trained or not. One that computes in half precision is rebuilt in float32.
+        folder: New or existing; an earlier export there is replaced once the new one agrees.
+        tolerance: Largest error allowed, as a share of the output's largest absolute value.
+            Defaults to `1e-5`.
+        opset: Version of the ONNX operators, 13 to 18. Defaults to `17`.
+
+    Returns:
+        What was written and measured.
+
+    Raises:
+        ExportError: If ONNX lacks an op, or the export fails or does not agree with the
+            model; nothing is written then.
+        TypeError: If an argument is of the wrong type.
+        ValueError: If an argument has a wrong value, or the folder cannot be written to.
+
+    Example:
+    >>> vae = keras_vae.VAE(
+    ...     keras_vae.networks.MLP([8]),
+    ...     keras_vae.networks.MLP([8]),
+    ...     keras_vae.posteriors.DiagonalNormal(latent_dim=2),
+    ...     likelihood=keras_vae.likelihoods.Bernoulli(),
+    ...     event_shape=(4,),
+    ... )
+    >>> import os, tempfile
+    >>> from keras_vae import exporters
+    >>> folder = tempfile.mkdtemp()
+    >>> manifest = exporters.export_onnx(vae, folder)
+    >>> sorted(os.listdir(folder))
+    ['decode.onnx', 'manifest.json']
+    """
+    check_opset(opset, _OPSETS)
+    target = Target(
+        name="onnx",
+        write=functools.partial(_write, opset=opset),
+        paths=_PATHS,
+        served_as={name: name for name in _PATHS},
+        marker="",
+        run=_run,
+        packages=("onnx", "tf2onnx"),
+        options={"opset": opset},
+    )
+    return export(target, model, folder, tolerance)
+
+
+def _write(signatures: Sequence[Signature], stage: Path, *, opset: int) -> None:
+    for signature in signatures:
+        proto = _convert(signature, opset)
+        (stage / _PATHS[signature.name]).write_bytes(proto.SerializeToString())
+
+
+def _convert(signature: Signature, opset: int) -> Any:
+    import onnx
+
+    function = signature.traced
+    with contained("tf2onnx") as errors:
+        from tf2onnx import convert
+
+        try:
+            proto, _ = convert.from_function(
+                function, input_signature=function.input_signature, opset=opset
+            )
+        except _CONVERTER_ERRORS as error:
+            raise _failed(signature, [*errors, str(error)]) from error
+    # tf2onnx reports success for ops that it does not know, and leaves them as they are.
+    for node in _nodes(proto.graph):
+        if not onnx.defs.has(node.op_type, node.domain):
+            raise missing_op(node.op_type, node.name, f"ONNX opset {opset}", signature)
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    proto.graph.name = signature.name
+    onnx.helper.set_model_props(proto, dict(signature.properties))
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise _failed(signature, [*errors, str(error)]) from error
+    return proto
+
+
+def _failed(signature: Signature, reasons: Sequence[str]) -> ExportError:
+    reason = " ".join(reasons[0].split())
+    return ExportError(
+        f"tf2onnx could not convert `{signature.name}`: {reason[:300]} "
+        f"exporters.export_saved_model may work. Nothing was written."
+    )
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _nodes(inner)
+
+
+def _run(signatures: Sequence[Signature]) -> str:
+    signature = signatures[0]
+    feeds = ", ".join(
+        f"'{name}': np.zeros({[1, *info.shape]}, '{info.dtype}')"
+        for name, info in signature.inputs.items()
+    )
+    return (
+        f'python -c "import numpy as np, onnxruntime as ort; '
+        f"session = ort.InferenceSession('{_PATHS[signature.name]}'); "
+        f'print(session.run(None, {{{feeds}}}))"'
+    )
