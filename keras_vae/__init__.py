@@ -13,16 +13,31 @@ if _keras.backend.backend() != "tensorflow":
         "is imported."
     )
 
-from keras_vae import likelihoods, networks, objectives, posteriors, priors, schedules
+from keras_vae import (
+    data,
+    evaluation,
+    exporters,
+    likelihoods,
+    networks,
+    objectives,
+    plots,
+    posteriors,
+    priors,
+    schedules,
+)
 from keras_vae.models import VAE, presets
 
 __version__ = "0.1.0"
 
 __all__ = [
     "VAE",
+    "data",
+    "evaluation",
+    "exporters",
     "likelihoods",
     "networks",
     "objectives",
+    "plots",
     "posteriors",
     "presets",
     "priors",

@@ -1,0 +1,141 @@
+"""Pictures: their numbers, and that they are written whole."""
+
+import sys
+
+import matplotlib.figure
+import matplotlib.image
+import numpy as np
+import pytest
+import sklearn.decomposition
+
+import keras_vae
+from keras_vae import plots
+
+
+@pytest.fixture
+def labels(digits):
+    return np.arange(len(digits)) % 10
+
+
+@pytest.mark.parametrize("latent_dim", [1, 2, 3])
+def test_overview_is_a_picture(make_vae, digits, labels, tmp_path, monkeypatch, latent_dim):
+    # Its state is shared by the whole process: not to be touched.
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    vae = make_vae(posterior=keras_vae.posteriors.DiagonalNormal(latent_dim))
+    path = tmp_path / "new" / "overview.png"
+    written = plots.overview(vae, digits[:60], labels[:60], path=path, title="Digits")
+    assert written == path
+    assert [p.name for p in path.parent.iterdir()] == ["overview.png"]
+    picture = matplotlib.image.imread(path)
+    height, width = picture.shape[:2]
+    assert width > 1500
+    assert 1.5 < width / height < 2.2
+    coloured = np.ptp(picture[..., :3], axis=-1) > 0.2
+    left, right = coloured[:, : width // 2], coloured[:, width // 2 :]
+    assert not left.any()  # grey images
+    assert right.sum() > 1000  # points in the colours of their classes
+
+
+def test_overview_draws_the_same_samples_again(make_vae, digits, tmp_path):
+    vae = make_vae()
+    paths = [plots.overview(vae, digits[:30], path=tmp_path / f"{i}.png") for i in "ab"]
+    one, two = (matplotlib.image.imread(path) for path in paths)
+    np.testing.assert_array_equal(one, two)
+    other = plots.overview(vae, digits[:30], path=tmp_path / "c.png", seed=1)
+    assert np.any(matplotlib.image.imread(other) != one)
+
+
+def test_overview_takes_colours_words_and_numbers(rng, tmp_path):
+    vae = keras_vae.VAE(
+        keras_vae.networks.MLP([4]),
+        keras_vae.networks.MLP([4]),
+        keras_vae.posteriors.DiagonalNormal(2),
+        likelihood=keras_vae.likelihoods.Normal(),
+        event_shape=(6, 4, 3),
+    )
+    x = rng.uniform(size=(24, 6, 4, 3))
+    for labels in (np.array(["cat", "dog"] * 12), rng.normal(size=24), None):
+        assert plots.overview(vae, x, labels, path=tmp_path / "p.pdf").stat().st_size > 1000
+
+
+def test_an_older_picture_is_kept_if_writing_fails(make_vae, digits, tmp_path, monkeypatch):
+    path = tmp_path / "overview.png"
+    path.write_text("older")
+
+    def fail(figure, part, **kwargs):
+        part.write_text("half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", fail)
+    with pytest.raises(OSError, match="disk full"):
+        plots.overview(make_vae(), digits[:20], path=path)
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"overview.png": "older"}
+
+
+def test_missing_matplotlib_is_explained(make_vae, digits, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match=r'pip install "keras-vae\[plots\]"'):
+        plots.overview(make_vae(), digits, path=tmp_path / "p.png")
+
+
+def test_overview_checks_its_arguments(make_vae, digits, tmp_path):
+    path = tmp_path / "p.png"
+    flat = make_vae(event_shape=(64,))
+    with pytest.raises(ValueError, match=r"`model` must be one of images.*\(64,\)"):
+        plots.overview(flat, digits.reshape(-1, 64), path=path)
+    with pytest.raises(ValueError, match="`x` must have at least two images"):
+        plots.overview(make_vae(), digits[:1], path=path)
+    with pytest.raises(ValueError, match=r"`labels` must have shape \(20,\).*\(19,\)"):
+        plots.overview(make_vae(), digits[:20], np.zeros(19), path=path)
+    with pytest.raises(ValueError, match=r"`labels` must be numbers.*20 classes"):
+        plots.overview(make_vae(), digits[:20], np.arange(20).astype(str), path=path)
+    assert not path.exists()
+
+
+def test_mosaic_puts_each_image_in_its_place(rng):
+    images = rng.uniform(size=(13, 8, 5, 1))
+    mosaic = plots._mosaic(images)
+    assert mosaic.shape == (2 * 8 + 1, 10 * 5 + 9)
+    for index, image in enumerate(images):
+        row, column = divmod(index, 10)
+        tile = mosaic[row * 9 : row * 9 + 8, column * 6 : column * 6 + 5]
+        np.testing.assert_array_equal(tile, image[..., 0])
+    np.testing.assert_array_equal(mosaic[8], 1.0)
+    np.testing.assert_array_equal(mosaic[9:, 3 * 6 :], 1.0)
+
+
+def test_plane_is_that_of_scikit_learns_pca(rng):
+    means = rng.normal(size=(50, 4)) @ rng.normal(size=(4, 4)) + 3
+    points, names, title = plots._plane(means, np.ones_like(means))
+    pca = sklearn.decomposition.PCA(2).fit(means)
+    expected = pca.transform(means)
+    np.testing.assert_allclose(np.abs(points), np.abs(expected), rtol=1e-9, atol=1e-9)
+    shares = [f"{share:.0%}" for share in pca.explained_variance_ratio_]
+    assert all(share in name for share, name in zip(shares, names))
+    assert "PCA of 4 dimensions" in title
+
+
+def test_plane_survives_collapsed_latents():
+    points, names, _ = plots._plane(np.zeros([5, 3]), np.ones([5, 3]))
+    np.testing.assert_array_equal(points, 0.0)
+    assert "(0% of" in names[0]
+
+
+def test_plane_of_one_or_two_latents_is_theirs(rng):
+    means, scales = rng.normal(size=(2, 5, 2))
+    points, names, _ = plots._plane(means, scales)
+    np.testing.assert_array_equal(points, means)
+    assert names == ("z[0]", "z[1]")
+    points, names, _ = plots._plane(means[:, :1], scales[:, :1])
+    np.testing.assert_array_equal(points, np.stack([means[:, 0], scales[:, 0]], axis=1))
+    assert names == ("mean", "standard deviation")
+
+
+def test_labels_of_classes_do_not_cover_each_other(rng):
+    places = np.array([[0.0, 0.0], [0.0, 0.0], [0.1, 0.0], [5.0, 5.0]])
+    extent = np.array([10.0, 20.0])
+    apart = plots._apart(places, extent)
+    gaps = np.linalg.norm((apart[:, None] - apart) / extent, axis=-1) + np.eye(4)
+    assert gaps.min() > 0.99 * plots._LABEL_WIDTH
+    np.testing.assert_allclose(apart[3], places[3], atol=1e-3)
+    assert np.abs(apart - places).max() < 2
