@@ -38,7 +38,9 @@ def make_peers(folder):
 def run(python, script, *arguments):
     command = [python, str(HERE / "contenders" / script), *arguments]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    result = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    result = subprocess.run(
+        command, check=True, capture_output=True, text=True, env=environment
+    )
     return json.loads(result.stdout.splitlines()[-1])
 
 

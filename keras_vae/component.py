@@ -52,10 +52,20 @@ class FromSignature:
 
     @classmethod
     def argument_names(cls) -> list[str]:
-        """Names of the constructor's arguments, `self` and `**kwargs` left out."""
-        parameters = inspect.signature(cls.__init__).parameters
+        """Names of the constructor's arguments, those that `**kwargs` hands on included."""
         kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-        return [name for name, p in parameters.items() if name != "self" and p.kind in kinds]
+        names: list[str] = []
+        for parent in cls.__mro__:
+            if not issubclass(parent, FromSignature):
+                continue  # Keras's own: its `get_config` has them
+            if "__init__" not in vars(parent):
+                continue
+            parameters = inspect.signature(vars(parent)["__init__"]).parameters.values()
+            own = [p.name for p in parameters if p.name != "self" and p.kind in kinds]
+            names += [name for name in own if name not in names]
+            if all(p.kind is not inspect.Parameter.VAR_KEYWORD for p in parameters):
+                break
+        return names
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, serialised by Keras."""
@@ -74,6 +84,8 @@ class FromSignature:
 def _deserialize(value: Any) -> Any:
     if isinstance(value, dict) and "class_name" in value:
         return keras.saving.deserialize_keras_object(value)
+    if isinstance(value, dict):
+        return {key: _deserialize(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_deserialize(item) for item in value]
     return value

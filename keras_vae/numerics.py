@@ -1,5 +1,4 @@
-"""Numbers that every part shares: positive scales, sums over events, averages of weights,
-and the one place that draws noise.
+"""Numbers that every part shares, and the one place that draws noise.
 
 Floor 0.
 """

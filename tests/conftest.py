@@ -11,7 +11,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
 from tensorflow.python.eager.polymorphic_function import polymorphic_function
 
 import keras_vae
@@ -57,9 +56,12 @@ def fixed_seeds():
 @pytest.fixture
 def float64():
     """Run a test in double precision."""
+    policy = keras.config.dtype_policy()
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")  # Keras keeps the one it made at first use
     yield
     keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy(policy)
 
 
 @pytest.fixture(scope="session")

@@ -136,11 +136,15 @@ class Normal(Likelihood):
         if replicas is not None and replicas.num_replicas_in_sync > 1:
             total, count = replicas.all_reduce(tf.distribute.ReduceOp.SUM, [total, count])
         variance = tf.math.divide_no_nan(total, count)
-        self.running_sum.assign(_decay(self.running_sum, variance))
-        self.running_weight.assign(_decay(self.running_weight, tf.ones_like(variance)))
+        # A batch in which nothing was observed says nothing of the scale.
+        rate = tf.where(
+            count > 0, tf.constant(_RUNNING_RATE, count.dtype), tf.zeros_like(count)
+        )
+        self.running_sum.assign(_decay(self.running_sum, variance, rate))
+        self.running_weight.assign(_decay(self.running_weight, tf.ones_like(count), rate))
         return tf.maximum(tf.sqrt(variance), self.min_scale)
 
 
-def _decay(old: Any, new: tf.Tensor) -> tf.Tensor:
+def _decay(old: Any, new: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
     old = tf.convert_to_tensor(old)
-    return old + _RUNNING_RATE * (new - old)
+    return old + rate * (new - old)

@@ -57,7 +57,13 @@ def features_of(role: str, network: Any, input_shape: Shape) -> Shape:
 
 
 def attach_head(
-    role: str, network: Any, features_shape: Shape, params_shape: Shape, *, wanted: bool
+    role: str,
+    network: Any,
+    features_shape: Shape,
+    params_shape: Shape,
+    *,
+    wanted: bool,
+    dtype: Any = None,
 ) -> keras.Sequential:
     """Return the built head of a network.
 
@@ -71,6 +77,7 @@ def attach_head(
         features_shape: Shape of one example's features.
         params_shape: Shape of one example's parameters.
         wanted: `False` if the network emits the parameters itself.
+        dtype: Dtype policy of the head. Defaults to `None`: the global one.
 
     Raises:
         ValueError: If features and parameters do not fit together.
@@ -81,26 +88,29 @@ def attach_head(
                 f"`{role}` with {role}_head=False must return parameters of shape "
                 f"{(None, *params_shape)}. Received: {(None, *features_shape)}."
             )
-        layers = [keras.layers.Identity(name="parameters")]
+        layers = [keras.layers.Identity(name="parameters", dtype=dtype)]
     else:
         _refuse_output_activation(role, network)
-        layers = _head_layers(role, features_shape, params_shape)
+        layers = _head_layers(role, features_shape, params_shape, {"dtype": dtype})
     return keras.Sequential(
         [keras.Input(features_shape, name="features"), *layers], name=f"{role}_head"
     )
 
 
-def _head_layers(role: str, features_shape: Shape, params_shape: Shape) -> list[Any]:
+def _head_layers(
+    role: str, features_shape: Shape, params_shape: Shape, options: dict[str, Any]
+) -> list[Any]:
     layers: list[Any] = []
     if role == "encoder" and len(features_shape) > 1:
-        layers.append(keras.layers.Flatten(name="flatten"))
+        layers.append(keras.layers.Flatten(name="flatten", **options))
         features_shape = (math.prod(features_shape),)
     if len(features_shape) > 1 and features_shape[:-1] == params_shape[:-1]:
-        layers.append(keras.layers.Dense(params_shape[-1], name="parameters"))
+        layers.append(keras.layers.Dense(params_shape[-1], name="parameters", **options))
     elif len(features_shape) == 1:
-        layers.append(keras.layers.Dense(math.prod(params_shape), name="parameters"))
+        size = math.prod(params_shape)
+        layers.append(keras.layers.Dense(size, name="parameters", **options))
         if len(params_shape) > 1:
-            layers.append(keras.layers.Reshape(params_shape, name="reshape"))
+            layers.append(keras.layers.Reshape(params_shape, name="reshape", **options))
     else:
         raise ValueError(
             f"`{role}` returns features of shape {(None, *features_shape)}, which do not fit "

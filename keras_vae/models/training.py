@@ -362,7 +362,8 @@ class BoundModel(keras.Model):
         """Load what `save_own_variables` saved."""
         states = self._seed_states()
         names = {f"seed_state_{index}" for index in range(len(states))}
-        super().load_own_variables({k: store[k] for k in store.keys() if k not in names})
+        keys = [key for key in store.keys() if key not in names]  # noqa: SIM118 (no dict)
+        super().load_own_variables({key: store[key] for key in keys})
         for index, state in enumerate(states):
             state.assign(store[f"seed_state_{index}"])
 

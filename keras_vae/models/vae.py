@@ -145,6 +145,7 @@ class VAE(FromSignature, Verbs):
             features,
             self.posterior.params_shape,
             wanted=self.encoder_head,
+            dtype=self.dtype_policy,
         )
         features = features_of("decoder", self.decoder, self.posterior.latent_shape)
         self._to_likelihood = attach_head(
@@ -153,6 +154,7 @@ class VAE(FromSignature, Verbs):
             features,
             self.likelihood.params_shape(event_shape),
             wanted=self.decoder_head,
+            dtype=self.dtype_policy,
         )
         self.built = True
 

@@ -30,8 +30,11 @@ class _ConvNetwork(Network):
         **kwargs: Any,
     ) -> None:
         require_counts("filters", filters)
-        require_counts("kernel_size", [kernel_size])
-        require_counts("strides", [strides])
+        for name, value in (("kernel_size", kernel_size), ("strides", strides)):
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(
+                    f"`{name}` must be a positive integer. Received: {name}={value}."
+                )
         super().__init__(**kwargs)
         self.filters = filters
         self.kernel_size = kernel_size

@@ -1,11 +1,12 @@
 """Bad input is refused before training, by name, with what to do about it."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-import keras_vae
 from keras_vae import likelihoods, networks, objectives, posteriors, priors
 from tests.models.test_training import Batches
 
@@ -251,8 +252,9 @@ def test_generators_are_checked_batch_by_batch(make_vae, digits):
     vae.compile("adam")
     with pytest.raises(ValueError, match="`x` must have shape"):
         vae.fit((batch for batch in [(digits[:8, :7],)]), verbose=0)
-    generator = (batch for batch in [(digits[:8],)] * 3)
-    assert len(vae.fit(generator, verbose=0).history["loss"]) == 1
+    endless = ((digits[:8],) for _ in itertools.count())
+    history = vae.fit(endless, steps_per_epoch=3, verbose=0).history
+    assert len(history["loss"]) == 1
 
 
 def test_memory_mapped_arrays_are_not_read_beforehand(make_vae, digits, tmp_path):

@@ -41,7 +41,9 @@ def test_reload_gives_an_equal_model(digits, tmp_path):
     assert without_build(again.get_config()) == without_build(vae.get_config())
     assert [w.name for w in again.weights] == [w.name for w in vae.weights]
     assert largest_difference(again.get_weights(), vae.get_weights()) == 0
-    np.testing.assert_array_equal(again.predict(digits, verbose=0), vae.predict(digits, verbose=0))
+    np.testing.assert_array_equal(
+        again.predict(digits, verbose=0), vae.predict(digits, verbose=0)
+    )
     np.testing.assert_array_equal(again.elbo(digits, seed=1), vae.elbo(digits, seed=1))
     np.testing.assert_array_equal(again.generate(4, seed=1), vae.generate(4, seed=1))
     assert again.evaluate(digits, verbose=0) == vae.evaluate(digits, verbose=0)
@@ -206,3 +208,15 @@ def test_weights_files_carry_the_whole_state(digits, tmp_path):
     assert int(other.state.noise_counter) == int(vae.state.noise_counter) == 2
     assert int(other.state.noise_seed) == int(vae.state.noise_seed)
     np.testing.assert_array_equal(other.elbo(digits, seed=0), vae.elbo(digits, seed=0))
+
+
+def test_precision_is_saved_with_the_model(digits, tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        vae = make()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    again = reload(vae, tmp_path / "vae.keras")  # where the global policy is float32
+    for network in (again.encoder, again.decoder, again._to_posterior, again._to_likelihood):
+        assert network.layers[-1].compute_dtype == "bfloat16"
+    np.testing.assert_array_equal(again.reconstruct(digits[:9]), vae.reconstruct(digits[:9]))

@@ -1,0 +1,122 @@
+"""What every model must do, whatever it is composed of.
+
+The compositions are made from the table of `cases.py`: as few as hold every case once.
+"""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+
+import keras_vae
+from keras_vae.models.composition import why_invalid
+from tests.conformance.cases import CASES, EVENT_SHAPE
+
+SLOTS = ("posterior", "prior", "likelihood", "objective")
+
+
+def compositions():
+    """Valid combinations of cases by slot, until each case was in one."""
+    families = ("posteriors", "priors", "likelihoods", "objectives")
+    parts = {s: [c for c in CASES if c.family == f] for s, f in zip(SLOTS, families)}
+    networks = [c for c in CASES if c.family == "networks"]
+    bodies = {
+        "encoder": [c for c in networks if c.input_shape == EVENT_SHAPE],
+        "decoder": [c for c in networks if c.input_shape != EVENT_SHAPE],
+    }
+    made = {case.name: case.make() for cases in parts.values() for case in cases}
+    valid = [
+        chosen
+        for chosen in itertools.product(*parts.values())
+        if is_valid(*(made[case.name] for case in chosen))
+    ]
+    waiting = [case.name for cases in (*parts.values(), *bodies.values()) for case in cases]
+    result = []
+    while waiting:
+        best = max(valid, key=lambda chosen: sum(case.name in waiting for case in chosen))
+        composition = dict(zip(SLOTS, best))
+        for slot, cases in bodies.items():
+            composition[slot] = cases[len(result) % len(cases)]
+        covered = {case.name for case in composition.values()}
+        assert covered & set(waiting), f"no valid composition holds {waiting}"
+        waiting = [name for name in waiting if name not in covered]
+        result.append(composition)
+    return result
+
+
+def is_valid(posterior, prior, likelihood, objective):
+    # An objective that never looks at the prior would leave its weights untrained.
+    untrained = "density" not in objective.requires and prior.argument_names()
+    return not untrained and why_invalid(posterior, prior, likelihood, objective) is None
+
+
+def name_of(composition):
+    return "-".join(composition[slot].name for slot in SLOTS)
+
+
+COMPOSITIONS = compositions()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("composition", COMPOSITIONS, ids=name_of)
+def test_model_trains_evaluates_and_survives_saving(composition, tmp_path):
+    parts = {slot: case.make() for slot, case in composition.items()}
+    x = composition["likelihood"].data(np.random.default_rng(0), (40, *EVENT_SHAPE))
+    vae = keras_vae.VAE(**parts, event_shape=EVENT_SHAPE, seed=3)
+    untrained = [w.numpy() for w in vae.trainable_variables]
+
+    vae.compile(keras.optimizers.Adam(1e-2))
+    history = vae.fit(x[:32], batch_size=16, validation_data=x[32:], verbose=0).history
+    assert set(history) == expected_keys(vae)
+    assert all(np.isfinite(values).all() for values in history.values())
+    assert int(vae.state.step) == int(vae.state.noise_counter) == 2
+    for before, variable in zip(untrained, vae.trainable_variables):
+        assert np.any(before != variable.numpy()), f"{variable.path} was not trained"
+
+    trained = {v.path: v.numpy() for v in vae.variables if not is_of_evaluation(v)}
+    metrics = vae.evaluate(x[32:], verbose=0, return_dict=True)
+    assert vae.evaluate(x[32:], verbose=0, return_dict=True) == metrics
+    assert metrics == {k: history[f"val_{k}"][0] for k in metrics}
+    for variable in vae.variables:
+        if variable.path in trained:
+            np.testing.assert_array_equal(trained[variable.path], variable.numpy())
+
+    vae.save(tmp_path / "vae.keras")
+    again = keras.saving.load_model(tmp_path / "vae.keras")
+    assert len(vae.variables) == len(again.variables)
+    for one, two in zip(vae.variables, again.variables):
+        np.testing.assert_array_equal(one.numpy(), two.numpy(), err_msg=one.path)
+    for one, two in zip(vae.optimizer.variables, again.optimizer.variables):
+        np.testing.assert_array_equal(one.numpy(), two.numpy(), err_msg=one.path)
+    expected, results = outputs(vae, x), outputs(again, x)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(values, results[name], err_msg=name)
+    assert again.evaluate(x[32:], verbose=0, return_dict=True) == metrics
+
+
+def expected_keys(vae):
+    keys = {"loss", "log_likelihood", *vae.objective.schedule_names()}
+    if vae.posterior.has_density:
+        keys |= {"elbo", "kl"}
+    return keys | {f"val_{key}" for key in keys}
+
+
+def is_of_evaluation(variable):
+    """Counters that an evaluation moves, by right."""
+    return variable.path.endswith("evaluation_counter") or "metric" in variable.path
+
+
+def outputs(vae, x):
+    """What a model makes of x, and out of nothing."""
+    mean, scale = vae.encode(x, return_scale=True)
+    results = {
+        "mean": mean,
+        "scale": scale,
+        "draw": vae.encode(x, sample=True, seed=5),
+        "reconstruction": vae.reconstruct(x),
+        "generated": vae.generate(3, sample=True, seed=5),
+    }
+    if vae.posterior.has_density:
+        results["elbo"] = vae.elbo(x, seed=5)
+    return results

@@ -1,0 +1,150 @@
+"""The examples do what their docstrings say, and the guide adds what it adds."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = pathlib.Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+# The commands that examples print begin with `python`: the one that runs the tests.
+PATH = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ["PATH"]])
+
+
+def run(command, folder, **variables):
+    environment = {**os.environ, "PATH": PATH, "PYTHONPATH": str(ROOT), **variables}
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def run_example(name, folder, *words):
+    command = [sys.executable, str(ROOT / "examples" / name), *words]
+    return run(command, folder, KERAS_VAE_SMOKE="1")
+
+
+def printed_number(text, name, unit):
+    found = re.search(rf"^{re.escape(name)} +(-?\d+(?:\.\d+)?) {unit}", text, re.MULTILINE)
+    assert found, f"no line '{name} ... {unit}' in:\n{text}"
+    return float(found[1])
+
+
+def check_digits(printed, folder):
+    for name in ("train elbo", "test elbo", "test log p(x)"):
+        assert printed_number(printed, name, "nats") < 0
+    assert printed_number(printed, "active units", "of") >= 0
+    total = printed_number(printed, "total", "s")
+    assert 0 < printed_number(printed, "training", "s") < total
+    written = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    expected = {
+        "overview.png",
+        "model.keras",
+        "export/decode.onnx",
+        "export/1/saved_model.pb",
+        "export/manifest.json",
+    }
+    assert expected <= written
+    assert not [name for name in written if "part" in name]
+
+
+def test_digits(tmp_path):
+    printed = run_example("digits.py", tmp_path)
+    output = tmp_path / "output" / "digits"
+    check_digits(printed, output)
+    # The last lines are commands that work where the example was run.
+    commands = re.findall(r"^\(cd .*\)$", printed, re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        assert re.search(r"0\.\d", run(["sh", "-c", command], tmp_path))
+    # The model that was saved is a model, and a second run replaces it.
+    load = f"import keras, keras_vae; keras.saving.load_model({str(output / 'model.keras')!r})"
+    run([sys.executable, "-c", load], tmp_path)
+    before = (output / "model.keras").stat().st_mtime_ns
+    run_example("digits.py", tmp_path)
+    assert (output / "model.keras").stat().st_mtime_ns > before
+
+
+def test_digits_of_mnist(tmp_path, data_folder):
+    printed = run_example("digits.py", tmp_path, "mnist")
+    check_digits(printed, tmp_path / "output" / "mnist")
+
+
+def test_digits_takes_one_word():
+    command = [sys.executable, str(ROOT / "examples" / "digits.py"), "cifar"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "usage: python examples/digits.py [mnist]" in done.stderr
+
+
+def test_vectors(tmp_path):
+    printed = run_example("vectors.py", tmp_path)
+    elbo = printed_number(printed, "test elbo", "nats")
+    assert elbo < printed_number(printed, "true log p(x)", "nats")
+    assert 0 <= printed_number(printed, "active units", "of 8") <= 8
+    rows = re.findall(r"^(\D+?) +(-?\d\.\d{5}) +(\d\.\d{3})$", printed, re.MULTILINE)
+    names = [name for name, _, _ in rows]
+    assert names == ["VAE", "autoencoder", "autoencoder, fitted", "truth"]
+    printed_number(printed, "total", "s")
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_examples_say_how_to_run_them(path):
+    documentation = path.read_text().split('"""')[1]
+    assert f"python examples/{path.name}" in documentation
+
+
+def test_the_guide_to_adding_a_part_works_as_written(tmp_path):
+    # Every block of docs/adding_a_part.md that names a file is put there in a copy of the
+    # project: whole files are written, single lines added where the guide says.
+    for folder in ("keras_vae", "tests"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    guide = (ROOT / "docs" / "adding_a_part.md").read_text()
+    blocks = re.findall(
+        r"`([\w/]+\.py)`[^`]*?:\n\n```(python|diff)\n(.*?)```", guide, re.DOTALL
+    )
+    assert [kind for _, kind, _ in blocks] == ["python", *["diff"] * 4, "python"]
+    for name, kind, text in blocks:
+        path = tmp_path / name
+        if kind == "python":
+            assert not path.exists(), f"{name} is no new file any more"
+            path.write_text(text)
+        else:
+            path.write_text(patched(path.read_text(), text))
+    tests = ["conformance", "priors/test_laplace.py", "integration/test_public_api.py"]
+    command = [sys.executable, "-m", "pytest", "-v", "-n0", "-p", "no:cacheprovider"]
+    chosen = ["-k", "laplace or every_concrete or (public and priors)"]
+    where = [f"tests/{name}" for name in tests]
+    printed = run([*command, *where, *chosen], tmp_path, PYTHONPATH=str(tmp_path))
+    for tested in (
+        "test_parts.py::test_every_concrete_class_has_a_case[priors] PASSED",
+        "test_parts.py::test_prior_draws_follow_its_density[Laplace] PASSED",
+        "test_parts.py::test_kl_is_the_mean_log_ratio[DiagonalNormal-Laplace] PASSED",
+        "test_models.py::test_model_trains_evaluates_and_survives_saving[",
+        "test_public_api.py::test_public_names[keras_vae.priors] PASSED",
+        "test_laplace.py::test_density_is_that_of_scipy PASSED",
+    ):
+        assert tested in printed, f"no {tested} in:\n{printed}"
+
+
+def patched(text, diff):
+    """Apply a diff of context lines and added lines."""
+    lines = [line for line in diff.splitlines() if line]
+    before = "\n".join(line[1:] for line in lines if line[0] in " -")
+    after = "\n".join(line[1:] for line in lines if line[0] in " +")
+    assert text.count(before) == 1, f"no such lines any more:\n{before}"
+    return text.replace(before, after)

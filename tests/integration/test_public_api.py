@@ -1,0 +1,122 @@
+"""What users may import, as a snapshot: a change here is a change for them."""
+
+import importlib
+import inspect
+
+import pytest
+
+PUBLIC = {
+    "keras_vae": [
+        "VAE",
+        "data",
+        "evaluation",
+        "exporters",
+        "likelihoods",
+        "networks",
+        "objectives",
+        "plots",
+        "posteriors",
+        "presets",
+        "priors",
+        "schedules",
+    ],
+    "keras_vae.cli": ["app", "main"],
+    "keras_vae.component": ["Component", "FromSignature", "register"],
+    "keras_vae.data": [
+        "LabelledImages",
+        "binarize",
+        "dequantize",
+        "dynamic_binarization",
+        "load_digits",
+        "load_mnist",
+    ],
+    "keras_vae.evaluation": [
+        "TwoSampleTest",
+        "active_units",
+        "median_distance",
+        "two_sample_test",
+    ],
+    "keras_vae.exporters": [
+        "ExportError",
+        "FileEntry",
+        "Manifest",
+        "SignatureEntry",
+        "TensorEntry",
+        "export_onnx",
+        "export_saved_model",
+    ],
+    "keras_vae.likelihoods": ["Bernoulli", "Likelihood", "Normal", "Support"],
+    "keras_vae.models": ["VAE"],
+    "keras_vae.models.presets": ["Autoencoder"],
+    "keras_vae.networks": ["MLP", "ConvDecoder", "ConvEncoder", "Network"],
+    "keras_vae.objectives": ["ELBO", "IWAE", "LogLikelihood", "Objective"],
+    "keras_vae.plots": ["overview"],
+    "keras_vae.posteriors": [
+        "Deterministic",
+        "DiagonalNormal",
+        "FullCovarianceNormal",
+        "Posterior",
+    ],
+    "keras_vae.priors": ["NormalMixture", "Prior", "StandardNormal"],
+    "keras_vae.schedules": [
+        "Constant",
+        "Cyclical",
+        "LinearWarmup",
+        "Schedule",
+        "Sigmoid",
+        "value_at",
+    ],
+    "keras_vae.terms": ["Bound", "Context", "Draw", "ElboTerms", "LogJointGradient"],
+}
+every_module = pytest.mark.parametrize("name", PUBLIC)
+
+
+@every_module
+def test_public_names(name):
+    assert importlib.import_module(name).__all__ == PUBLIC[name]
+
+
+@every_module
+def test_public_names_are_sorted_and_exist(name):
+    module = importlib.import_module(name)
+    # The order of ruff: constants, then classes, then functions, each by name.
+    groups = {"constants": [], "classes": [], "functions": []}
+    for public in module.__all__:
+        assert hasattr(module, public), public
+        kind = "classes" if public[0].isupper() else "functions"
+        groups["constants" if public.isupper() else kind].append(public)
+    assert module.__all__ == [n for names in groups.values() for n in sorted(names)]
+
+
+@every_module
+def test_everything_public_has_a_docstring(name):
+    module = importlib.import_module(name)
+    assert module.__doc__
+    for public in module.__all__:
+        thing = getattr(module, public)
+        assert has_docstring(thing), f"{name}.{public}"
+        if inspect.isclass(thing):
+            for member, value in inspect.getmembers(thing, inspect.isfunction):
+                own = value.__module__.startswith("keras_vae")
+                if own and not member.startswith("_"):
+                    # An overriding method has that of the method it overrides.
+                    assert inspect.getdoc(getattr(thing, member)), f"{name}.{public}.{member}"
+
+
+def has_docstring(thing):
+    return bool(thing.__doc__) and not thing.__doc__.isspace()
+
+
+@every_module
+def test_public_things_are_reached_by_their_public_name(name):
+    # What is exported is defined within the unit that exports it, or in the models.
+    module = importlib.import_module(name)
+    for public in module.__all__:
+        thing = getattr(module, public)
+        if inspect.isclass(thing) or inspect.isfunction(thing):
+            assert thing.__module__.startswith((name, "keras_vae.models"))
+
+
+def test_the_package_has_a_version():
+    package = importlib.import_module("keras_vae")
+    assert [int(part) for part in package.__version__.split(".")[:2]] >= [0, 1]
