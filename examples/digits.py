@@ -35,7 +35,7 @@ class Setting(NamedTuple):
     images_scored: int
 
 
-DIGITS = Setting((256, 128), 10, 32, 150, 2e-3, 1_000, 355)
+DIGITS = Setting((256, 128), 10, 16, 150, 2e-3, 1_000, 355)
 MNIST = Setting((512, 256), 40, 128, 40, 1e-3, 500, 1_000)
 SMOKE = Setting((16,), 4, 64, 2, 1e-3, 10, 100)
 SEED = 0
@@ -64,7 +64,7 @@ def main() -> None:
         batches = tf.data.Dataset.from_tensor_slices(images.x_train)
         batches = batches.shuffle(len(images.x_train), seed=SEED).batch(setting.batch_size)
     if smoke:
-        batches = batches.take(5)
+        batches, x_test = batches.take(5), x_test[: setting.images_scored]
 
     vae = keras_vae.VAE(
         encoder=keras_vae.networks.MLP(setting.hidden),
@@ -82,7 +82,8 @@ def main() -> None:
     print(f"training         {time.perf_counter() - start:9.1f} s")
 
     title = f"{'MNIST' if mnist else 'Digits'}: {measure(vae, x_test, setting)}"
-    plots.overview(vae, x_test, images.y_test, path=output / "overview.png", title=title)
+    labels = images.y_test[: len(x_test)]
+    plots.overview(vae, x_test, labels, path=output / "overview.png", title=title)
     # Written beside its place and then moved: never half a file there.
     vae.save(output / "part.keras")
     (output / "part.keras").replace(output / "model.keras")

@@ -121,6 +121,21 @@ def test_bits_are_one_with_the_probability_given():
     assert np.all(np.abs(bits.mean(axis=0) - probabilities) <= STANDARD_ERRORS * error)
 
 
+def test_certain_bits_are_certain(monkeypatch):
+    # Even at the ends of the noise, which is drawn from [0, 1): among millions of zeros of
+    # a data set some would be reached.
+    certain = np.array([[0.0, 1.0]])
+    for end in (np.float32(0), np.nextafter(np.float32(1), np.float32(0))):
+
+        def noise(rows, shape, key, end=end):
+            return tf.fill([rows, *shape], end)
+
+        monkeypatch.setattr(data, "_uniform", noise)
+        np.testing.assert_array_equal(data.binarize(certain, seed=0), certain)
+        dataset = data.dynamic_binarization(certain, 1, seed=0)
+        np.testing.assert_array_equal(one_pass(dataset), certain)
+
+
 def test_bits_are_independent():
     bits = data.binarize(np.full((9_000, 4), 0.5), seed=1)
     correlation = np.corrcoef(bits.T) - np.eye(4)

@@ -47,27 +47,32 @@ def check_shape(name: str, shape: Any, event_shape: Shape) -> None:
 
 def check_array(
     name: str, value: Any, event_shape: Shape, likelihood: Likelihood | None = None
-) -> None:
+) -> Any:
     """Raise an error unless `value` is a non-empty, finite array of events.
 
     Args:
         name: Name of the argument, for messages.
-        value: Array or tensor.
+        value: Array, tensor, or what NumPy can make one of.
         event_shape: Shape of one event.
         likelihood: If given, values must lie in its support.
+
+    Returns:
+        The array.
 
     Raises:
         TypeError: If it does not hold numbers.
         ValueError: If its shape is wrong, it is empty, has NaN or infinities, or values
             outside the support.
     """
+    if not hasattr(value, "dtype"):
+        value = np.asarray(value)
     if not str(getattr(value.dtype, "name", value.dtype)).startswith(_NUMBERS):
         raise TypeError(f"`{name}` must hold numbers. Received: dtype {value.dtype}.")
     check_shape(name, value.shape, event_shape)
     if value.shape[0] == 0:
         raise ValueError(f"`{name}` is empty. Received: shape {tuple(value.shape)}.")
     if isinstance(value, np.memmap):
-        return  # Larger than memory, perhaps: each step checks its own batch.
+        return value  # Larger than memory, perhaps: each step checks its own batch.
     low, high = np.inf, -np.inf
     for rows in _blocks(value):
         low, high = np.minimum(low, rows.min()), np.maximum(high, rows.max())
@@ -78,7 +83,7 @@ def check_array(
                 f"{tuple(int(i) for i in index)}. Remove or impute such values."
             )
     if likelihood is None:
-        return
+        return value
     support = likelihood.support
     below = support.lower is not None and low < support.lower
     above = support.upper is not None and high > support.upper
@@ -88,6 +93,7 @@ def check_array(
             f"{type(likelihood).__name__} likelihood. Received: values from {low:g} to "
             f"{high:g}, dtype {value.dtype}. Fix: {support.fix}."
         )
+    return value
 
 
 def check_data(

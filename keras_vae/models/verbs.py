@@ -81,7 +81,7 @@ class Verbs(BoundModel):
             draw = self.posterior.sample_and_log_prob(params, noise, self.context())
             return self.posterior.mean(params), self.posterior.scale(params), draw.latents[0]
 
-        check_array("x", x, self.event_shape)
+        x = check_array("x", x, self.event_shape)
         mean, scale, draw = self._in_batches("encode", encode, x, batch_size, seed)
         latents = draw if sample else mean
         return (latents, scale) if return_scale else latents
@@ -103,7 +103,7 @@ class Verbs(BoundModel):
         def decode(z: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor]:
             return (self.likelihood.mean(self.likelihood_params(z)),)
 
-        check_array("z", z, self.posterior.latent_shape)
+        z = check_array("z", z, self.posterior.latent_shape)
         return self._in_batches("decode", decode, z, batch_size)[0]
 
     def reconstruct(self, x: Any, *, batch_size: int = _ROWS) -> np.ndarray:
@@ -115,7 +115,7 @@ class Verbs(BoundModel):
         def reconstruct(x: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor]:
             return (self.call(x),)
 
-        check_array("x", x, self.event_shape)
+        x = check_array("x", x, self.event_shape)
         return self._in_batches("reconstruct", reconstruct, x, batch_size)[0]
 
     def generate(
@@ -186,7 +186,7 @@ class Verbs(BoundModel):
             kl = tf.reduce_sum(terms.kl, axis=-1)
             return (tf.reduce_mean(terms.log_likelihood, axis=0) - kl,)
 
-        check_array("x", x, self.event_shape, self.likelihood)
+        x = check_array("x", x, self.event_shape, self.likelihood)
         return self._in_batches(f"elbo {samples}", elbo, x, batch_size, seed)[0]
 
     def log_marginal(
@@ -238,7 +238,7 @@ class Verbs(BoundModel):
             total = estimators.chunked_log_mean_exp(draw, samples, chunk, batch)
             return (tf.cast(total, numerics.density_dtype()),)
 
-        check_array("x", x, self.event_shape, self.likelihood)
+        x = check_array("x", x, self.event_shape, self.likelihood)
         name = f"log_marginal {samples} {chunk}"
         return self._in_batches(name, log_marginal, x, batch_size, seed)[0]
 

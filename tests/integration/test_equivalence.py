@@ -76,6 +76,15 @@ class StickingTheLanding(Objective):
         return Bound(tf.reduce_mean(terms.log_weight, 0), tf.reduce_mean(surrogate, 0))
 
 
+@register("tests")
+class Doubled(ELBO):
+    """ELBO that logs one thing and follows another."""
+
+    def bound(self, terms, context):
+        value = super().bound(terms, context).value
+        return Bound(value, 2.0 * value)
+
+
 # Models.
 
 
@@ -241,6 +250,18 @@ def test_elbo_equals_minus_loss(rng, likelihood):
     np.testing.assert_allclose(
         metrics["elbo"], metrics["log_likelihood"] - metrics["kl"], rtol=1e-5
     )
+
+
+def test_training_follows_the_surrogate_and_logs_the_value(rng):
+    x, histories, weights = some_data(rng, 32), [], []
+    for objective, rate in ((Doubled(), 0.01), (ELBO(), 0.02), (ELBO(), 0.01)):
+        vae = small_vae(objective)
+        vae.compile(keras.optimizers.SGD(rate))
+        histories.append(vae.fit(x, batch_size=16, shuffle=False, verbose=0).history["loss"])
+        weights.append(np.concatenate([np.ravel(w) for w in vae.get_weights()]))
+    np.testing.assert_allclose(histories[0], histories[1], rtol=1e-6)
+    np.testing.assert_allclose(weights[0], weights[1], rtol=1e-5, atol=1e-6)
+    assert np.abs(weights[0] - weights[2]).max() > 1e-3
 
 
 # From the autoencoder to the ELBO.

@@ -73,6 +73,10 @@ def test_batches_cover_every_row_once(vae, digits):
     )
 
 
+def test_verbs_take_what_numpy_takes(vae):
+    np.testing.assert_array_equal(vae.decode([[0, 1, 2]]), vae.decode(np.array([[0, 1, 2]])))
+
+
 def test_verbs_are_compiled_once(vae, digits):
     for rows in (1, 5, 40):
         vae.encode(digits[:rows])
