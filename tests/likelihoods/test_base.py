@@ -7,7 +7,6 @@ import tensorflow_probability as tfp
 
 from keras_vae.likelihoods import Likelihood, Support
 from keras_vae.likelihoods.base import require_one_of
-from keras_vae.terms import Context
 
 tfd = tfp.distributions
 
@@ -63,13 +62,6 @@ def test_hidden_values_are_replaced_by_one_of_the_support(likelihood, rng):
     assert np.isfinite(gradient).all()
     np.testing.assert_array_equal(gradient[:, :, 1], 0.0)
     assert np.all(gradient[:, :, 0] != 0)
-
-
-def test_context_is_optional(likelihood):
-    params, x = tf.zeros([1, 5, 2, 3]), tf.ones([5, 2, 3])
-    np.testing.assert_array_equal(
-        likelihood.log_prob(params, x), likelihood.log_prob(params, x, None, Context())
-    )
 
 
 @pytest.mark.parametrize(

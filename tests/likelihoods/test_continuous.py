@@ -168,11 +168,14 @@ def test_optimal_scale_is_taken_over_the_observed_values(float64, rng):
     np.testing.assert_allclose(total, expected, rtol=1e-12)
 
 
-def test_optimal_scale_of_nothing_observed_is_the_floor():
-    p = normal("optimal", min_scale=0.2)
-    mask = tf.zeros([3, 2, 3], tf.bool)
-    value = p.log_prob(tf.ones([1, 3, 2, 3]), tf.fill([3, 2, 3], np.nan), mask, TRAINING)
+def test_a_batch_without_observations_gives_zeros_and_no_gradient():
+    p = normal("optimal")
+    params, mask = tf.ones([1, 3, 2, 3]), tf.zeros([3, 2, 3], tf.bool)
+    with tf.GradientTape() as tape:
+        tape.watch(params)
+        value = p.log_prob(params, tf.fill([3, 2, 3], np.nan), mask, TRAINING)
     np.testing.assert_array_equal(value, np.zeros((1, 3)))
+    np.testing.assert_array_equal(tape.gradient(value, params), np.zeros((1, 3, 2, 3)))
 
 
 def test_optimal_scale_does_not_fall_below_the_floor(float64):

@@ -18,7 +18,10 @@ class Linear(Network):
         self.units = units
 
     def make_layers(self, input_shape):
-        return [keras.layers.Dense(self.units, use_bias=False), keras.layers.Identity()]
+        return [
+            keras.layers.Dense(self.units, use_bias=False),
+            keras.layers.Rescaling(2.0, 1.0),
+        ]
 
 
 def test_layers_run_one_after_the_other(rng):
@@ -27,7 +30,8 @@ def test_layers_run_one_after_the_other(rng):
     assert not body.built
     features = body(x)
     assert body.built
-    np.testing.assert_allclose(features, x @ body.body[0].kernel.numpy(), rtol=1e-6)
+    expected = 2 * (x @ body.body[0].kernel.numpy()) + 1
+    np.testing.assert_allclose(features, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_it_saves_and_loads(tmp_path, rng):
