@@ -25,6 +25,7 @@ __all__ = [
     "new_seed",
     "positive",
     "sum_over_event",
+    "weighted_mean",
 ]
 
 # Smallest scale a part emits: its square, 1e-8, is still far above float32's smallest
@@ -85,6 +86,18 @@ def sum_over_event(x: tf.Tensor, event_rank: int) -> tf.Tensor:
     if event_rank == 0:
         return x
     return tf.reduce_sum(x, axis=list(range(-event_rank, 0)))
+
+
+def weighted_mean(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Weighted mean over the first axis.
+
+    Args:
+        values: `[sample, batch, ...]`.
+        weights: `[sample, batch]`, adding up to 1 over samples.
+    """
+    extra = values.shape.rank - weights.shape.rank
+    weights = tf.reshape(weights, tf.concat([tf.shape(weights), [1] * extra], axis=0))
+    return tf.reduce_sum(weights * values, axis=0)
 
 
 def new_seed() -> int:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-__all__ = ["Bound", "Context", "Draw", "ElboTerms", "LogJointGradient"]
+__all__ = ["Bound", "Context", "Draw", "ElboTerms", "LogJointGradient", "Support"]
 
 
 class Context(NamedTuple):
@@ -20,11 +20,12 @@ class Context(NamedTuple):
     Attributes:
         step: Number of updates applied so far, int64 scalar; `None` outside a model.
         training: Whether the call belongs to a training step.
-        condition: Reserved for what the model is conditioned on.
+        condition: `[batch, *condition_shape]`; `None` for a model without conditions.
         mask: `[batch, *event]`, `True` where `x` was observed; `None`: everywhere.
         data_size: Number of training examples, int64 scalar, 0 if unknown.
         encode: `x -> posterior parameters`.
-        decode: `z -> likelihood parameters`.
+        decode: `z -> likelihood parameters`, of z `[*leading, *latent_shape]`.
+        posterior: The model's posterior, for objectives that ask it for more than its draw.
     """
 
     step: tf.Tensor | None = None
@@ -34,6 +35,7 @@ class Context(NamedTuple):
     data_size: tf.Tensor | None = None
     encode: Callable[[tf.Tensor], tf.Tensor] | None = None
     decode: Callable[[tf.Tensor], tf.Tensor] | None = None
+    posterior: Any = None
 
 
 class Draw(NamedTuple):
@@ -43,10 +45,12 @@ class Draw(NamedTuple):
         latents: `[sample, batch, *latent_shape]`.
         log_prob: log q(z|x) of these latents in nats, `[sample, batch]`; `None` for a
             posterior without density.
+        blocks: The draws that a joint posterior put together; empty for all others.
     """
 
     latents: tf.Tensor
     log_prob: tf.Tensor | None
+    blocks: tuple[Draw, ...] = ()
 
 
 class LogJointGradient(NamedTuple):
@@ -76,6 +80,8 @@ class ElboTerms(NamedTuple):
         prior_latents: Draws of p(z), shaped like `latents`; only if required.
         posterior_params: `[batch, *params_shape]`; only if required.
         log_joint_gradient: See `LogJointGradient`; only if required.
+        kl_blocks: How many groups of `kl` belong to each block of a joint posterior; empty
+            for all others, which are one block.
     """
 
     log_likelihood: tf.Tensor
@@ -88,6 +94,7 @@ class ElboTerms(NamedTuple):
     prior_latents: tf.Tensor | None = None
     posterior_params: tf.Tensor | None = None
     log_joint_gradient: LogJointGradient | None = None
+    kl_blocks: tuple[int, ...] = ()
 
     @property
     def log_weight(self) -> tf.Tensor:
@@ -105,3 +112,41 @@ class Bound(NamedTuple):
 
     value: tf.Tensor
     surrogate: tf.Tensor | None = None
+
+
+class Support(NamedTuple):
+    """Where a likelihood's density lives.
+
+    Attributes:
+        lower: Smallest value allowed; `None` if there is none.
+        upper: Largest value allowed; `None` if there is none.
+        fix: What to do with data outside of it, as a clause of an error message.
+        integer: Whether values must be whole numbers.
+        open: Whether the bounds themselves are outside.
+    """
+
+    lower: float | None = None
+    upper: float | None = None
+    fix: str = ""
+    integer: bool = False
+    open: bool = False
+
+    def __str__(self) -> str:
+        lower = "-inf" if self.lower is None else f"{self.lower:g}"
+        upper = "inf" if self.upper is None else f"{self.upper:g}"
+        interval = f"({lower}, {upper})" if self.open else f"[{lower}, {upper}]"
+        return f"the integers in {interval}" if self.integer else interval
+
+    def violations(self, x: tf.Tensor) -> tf.Tensor:
+        """Whether any element of `x` is outside: a boolean scalar tensor. NaN is not."""
+        outside = tf.constant(False)
+        if self.lower is not None:
+            below = x <= self.lower if self.open else x < self.lower
+            outside = outside | tf.reduce_any(below)
+        if self.upper is not None:
+            above = x >= self.upper if self.open else x > self.upper
+            outside = outside | tf.reduce_any(above)
+        if self.integer:
+            fraction = tf.where(tf.math.is_nan(x), tf.zeros_like(x), x - tf.round(x))
+            outside = outside | tf.reduce_any(fraction != 0)
+        return outside

@@ -87,7 +87,7 @@ def decode(model: VAE) -> Signature:
         with tf.name_scope("decoder"):
             params = model.likelihood_params(z)
         with tf.name_scope("likelihood"):
-            return {"x": model.likelihood.mean(params)}
+            return {"x": model.likelihood.point(params)}
 
     def probe(rows: int) -> dict[str, np.ndarray]:
         key = numerics.key_from_seed(rows)

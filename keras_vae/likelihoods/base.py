@@ -5,44 +5,17 @@ Floor 2.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from keras_vae import numerics
 from keras_vae.component import Component
-from keras_vae.terms import Context
+from keras_vae.terms import Context, Support
 
 __all__ = ["Likelihood", "Support"]
-
-
-class Support(NamedTuple):
-    """Where a likelihood's density lives.
-
-    Attributes:
-        lower: Smallest value allowed; `None` if there is none.
-        upper: Largest value allowed; `None` if there is none.
-        fix: What to do with data outside of it, as a clause of an error message.
-    """
-
-    lower: float | None = None
-    upper: float | None = None
-    fix: str = ""
-
-    def __str__(self) -> str:
-        lower = "-inf" if self.lower is None else f"{self.lower:g}"
-        upper = "inf" if self.upper is None else f"{self.upper:g}"
-        return f"[{lower}, {upper}]"
-
-    def violations(self, x: tf.Tensor) -> tf.Tensor:
-        """Whether any element of `x` is outside: a boolean scalar tensor. NaN is not."""
-        outside = tf.constant(False)
-        if self.lower is not None:
-            outside = outside | tf.reduce_any(x < self.lower)
-        if self.upper is not None:
-            outside = outside | tf.reduce_any(x > self.upper)
-        return outside
 
 
 class Likelihood(Component):
@@ -53,11 +26,17 @@ class Likelihood(Component):
 
     Subclassing: implement `params_shape` and `distribution`; set `support`. The rest
     follows for distributions that are independent over the event. Override
-    `elementwise_log_prob` or `mean` for a closed form.
+    `elementwise_log_prob` or `mean` for a closed form; `point` and `mixture_point` where a
+    mean is no sensible value, as for categories; `encoder_input` where raw values do not
+    suit a network, as for counts.
     """
 
     #: Values that x may take.
     support = Support()
+    #: Whether parts of an event can be left out: not where its elements depend on each other.
+    maskable = True
+    #: Number of training examples that `adapt` wants to see.
+    adapt_rows = 0
 
     def build(self, event_shape: tuple[int, ...]) -> None:
         """Remember the shape of one example and make weights."""
@@ -104,14 +83,43 @@ class Likelihood(Component):
         else:
             # Filled before the density and masked after it, so that no NaN arises in the
             # value or, through the branch not taken, in the gradient.
-            x = tf.where(mask, x, tf.cast(self._filler(), x.dtype))
+            x = self.filled(x, mask)
             elementwise = self.elementwise_log_prob(params, x, mask, context)
             elementwise = tf.where(mask, elementwise, tf.zeros_like(elementwise))
         return numerics.sum_over_event(elementwise, len(self.event_shape))
 
+    def weighted_log_prob(
+        self, params: tf.Tensor, x: tf.Tensor, mask: tf.Tensor | None, context: Context
+    ) -> tf.Tensor | None:
+        """What the objective sees in place of `log_prob`; `None` for `log_prob` itself.
+
+        Only for weights that the user put on parts of the event: all that is logged and
+        scored remains log p(x|z).
+        """
+        return None
+
     def mean(self, params: tf.Tensor) -> tf.Tensor:
         """Mean of p(x|z), `[..., *event_shape]`."""
         return self.distribution(params).mean()
+
+    def point(self, params: tf.Tensor) -> tf.Tensor:
+        """The single value that stands for p(x|z): what the model reconstructs.
+
+        The mean, unless that is no value of the data, as for categories.
+        """
+        return self.mean(params)
+
+    def mixture_point(self, params: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        """The value that stands for a mixture of p(x|z) over several z.
+
+        Args:
+            params: `[sample, batch, *params_shape]`.
+            weights: `[sample, batch]`, adding up to 1 over samples.
+
+        Returns:
+            `[batch, *event_shape]`.
+        """
+        return numerics.weighted_mean(self.mean(params), weights)
 
     def sample(self, params: tf.Tensor, seed: int | tf.Tensor | None = None) -> tf.Tensor:
         """Draw x from p(x|z), `[..., *event_shape]`.
@@ -122,8 +130,34 @@ class Likelihood(Component):
         """
         return self.distribution(params).sample(seed=numerics.key_from_seed(seed))
 
+    def encoder_input_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of what `encoder_input` makes of one example."""
+        return tuple(event_shape)
+
+    def encoder_input(self, x: tf.Tensor) -> tf.Tensor:
+        """What the encoder sees of x, `[batch, *encoder_input_shape(event_shape)]`."""
+        return x
+
+    def adapt(self, x: np.ndarray) -> None:
+        """Prepare for the data: called once, before the first step of the first `fit`.
+
+        Args:
+            x: Training targets `[rows, *event_shape]`, NaN where missing; at random from all
+                where they are an array, else the first; `adapt_rows` of them, or fewer where
+                there are fewer.
+        """
+
+    def filled(self, x: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """Return x with a value of the support wherever it was not observed."""
+        return tf.where(mask, x, tf.cast(self._filler(), x.dtype))
+
     def _filler(self) -> float:
-        return 0.0 if self.support.lower is None else self.support.lower
+        lower, upper = self.support.lower, self.support.upper
+        if not self.support.open:
+            return 0.0 if lower is None else lower
+        if lower is None or upper is None:
+            return 0.0 if lower is None else lower + 1.0
+        return (lower + upper) / 2
 
 
 def require_one_of(name: str, value: Any, options: tuple[str, ...]) -> None:

@@ -30,6 +30,29 @@ def why_invalid(
             f"posterior has no density; use objectives.LogLikelihood(), or a posterior with "
             f"a density such as posteriors.DiagonalNormal"
         )
+    if "factorised" in objective.requires and not posterior.factorised:
+        return (
+            f"{type(objective).__name__} needs a density for each latent dimension, but the "
+            f"dimensions of a {type(posterior).__name__} posterior depend on each other; use "
+            f"one that is a product, such as posteriors.DiagonalNormal"
+        )
+    if "moments" in objective.requires and not posterior.has_moments:
+        return (
+            f"{type(objective).__name__} needs the mean and scale of q(z|x), which are not "
+            f"known for a {type(posterior).__name__} posterior"
+        )
+    if posterior.space != prior.space:
+        return (
+            f"latents of a {type(posterior).__name__} posterior are {posterior.space}, those "
+            f"of a {type(prior).__name__} prior are {prior.space}; choose a prior of the "
+            f"posterior's space"
+        )
+    if "log_joint_gradient" in objective.requires and not posterior.reparameterised:
+        return (
+            f"{type(objective).__name__} follows log q(z|x) along the draw, but the draws of "
+            f"a {type(posterior).__name__} posterior are relaxed and its density is not "
+            f"theirs; use objectives.ELBO()"
+        )
     if "log_joint_gradient" in objective.requires and not posterior.evaluable:
         return (
             f"{type(objective).__name__} needs the gradient of log q(z|x) with respect to z, "

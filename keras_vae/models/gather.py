@@ -25,7 +25,10 @@ def gather_terms(terms: ElboTerms) -> ElboTerms:
         axis = 0 if name in _BATCH_FIRST else 1
         return tf.nest.map_structure(lambda t: replica.all_gather(t, axis=axis), value)
 
-    fields = {n: v if v is None else gather(n, v) for n, v in terms._asdict().items()}
+    fields = {
+        n: v if v is None or n == "kl_blocks" else gather(n, v)
+        for n, v in terms._asdict().items()
+    }
     return ElboTerms(**fields)
 
 

@@ -121,9 +121,10 @@ class VAE(FromSignature, Verbs):
             return
         event_shape = self.event_shape
         self.posterior.build(None)
+        self.prior.bind(event_shape, self.likelihood.support)
         self.prior.build(self.posterior.latent_shape)
         self.likelihood.build(event_shape)
-        self.objective.build(None)
+        self.objective.build(event_shape)
         self.state.build()
         if tuple(self.likelihood.event_shape) != event_shape:
             raise ValueError(
@@ -179,8 +180,8 @@ class VAE(FromSignature, Verbs):
 
     def call(self, x: Any, training: bool = False) -> tf.Tensor:
         """Reconstruct: the likelihood's mean at the posterior's mean, `[batch, *event]`."""
-        z = self.posterior.mean(self.posterior_params(numerics.as_density(x), training))
-        return self.likelihood.mean(self.likelihood_params(z, training))
+        z = self.posterior.point(self.posterior_params(numerics.as_density(x), training))
+        return self.likelihood.point(self.likelihood_params(z, training))
 
     # The bound.
 
@@ -192,6 +193,7 @@ class VAE(FromSignature, Verbs):
             data_size=tf.convert_to_tensor(self.state.data_size),
             encode=lambda x: self.posterior_params(x, training),
             decode=lambda z: self.likelihood_params(z, training),
+            posterior=self.posterior,
         )
 
     def draw_noise(self, x: tf.Tensor, key: tf.Tensor, samples: int | None = None) -> Noise:
@@ -259,6 +261,7 @@ class VAE(FromSignature, Verbs):
             ),
             posterior_params=params if "posterior_params" in requires else None,
             log_joint_gradient=gradient,
+            kl_blocks=self.prior.kl_blocks(self.posterior),
         )
 
     def _log_joint_gradient(

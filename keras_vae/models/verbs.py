@@ -79,7 +79,7 @@ class Verbs(BoundModel):
                 self.posterior.noise_spec(), [1, tf.shape(x)[0]], numerics.fold_in(key, 0)
             )
             draw = self.posterior.sample_and_log_prob(params, noise, self.context())
-            return self.posterior.mean(params), self.posterior.scale(params), draw.latents[0]
+            return self.posterior.point(params), self.posterior.scale(params), draw.latents[0]
 
         x = check_array("x", x, self.event_shape)
         mean, scale, draw = self._in_batches("encode", encode, x, batch_size, seed)
@@ -101,7 +101,7 @@ class Verbs(BoundModel):
         """
 
         def decode(z: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor]:
-            return (self.likelihood.mean(self.likelihood_params(z)),)
+            return (self.likelihood.point(self.likelihood_params(z)),)
 
         z = check_array("z", z, self.posterior.latent_shape)
         return self._in_batches("decode", decode, z, batch_size)[0]
@@ -151,7 +151,7 @@ class Verbs(BoundModel):
             params = self.likelihood_params(self.prior.sample(noise, self.context()))
             if sample:
                 return (self.likelihood.sample(params, numerics.fold_in(key, 1)),)
-            return (self.likelihood.mean(params),)
+            return (self.likelihood.point(params),)
 
         rows = np.zeros(count, "float32")
         return self._in_batches(f"generate {sample}", generate, rows, batch_size, seed)[0]
@@ -230,7 +230,8 @@ class Verbs(BoundModel):
                 noise = numerics.draw_noise(
                     self.posterior.noise_spec(), [chunk, batch], numerics.fold_in(key, index)
                 )
-                z, log_posterior = self.posterior.sample_and_log_prob(params, noise, context)
+                draw = self.posterior.sample_and_log_prob(params, noise, context)
+                z, log_posterior = draw.latents, draw.log_prob
                 decoded = self.likelihood_params(z)
                 log_likelihood = self.likelihood.log_prob(decoded, x, None, context)
                 return log_likelihood + self.prior.log_prob(z, context) - log_posterior
@@ -264,14 +265,14 @@ class Verbs(BoundModel):
         """
         x = keras.Input(self.event_shape, name="x")
         params = self._to_posterior(_inlined(self.encoder)(x))
-        mean = self.posterior.mean(keras.ops.cast(params, numerics.density_dtype()))
+        mean = self.posterior.point(keras.ops.cast(params, numerics.density_dtype()))
         return keras.Model(x, mean, name="encoder")
 
     def decoder_model(self) -> keras.Model:
         """A plain Keras model z -> likelihood mean that shares the weights."""
         z = keras.Input(self.posterior.latent_shape, name="z")
         params = self._to_likelihood(_inlined(self.decoder)(z))
-        mean = self.likelihood.mean(keras.ops.cast(params, numerics.density_dtype()))
+        mean = self.likelihood.point(keras.ops.cast(params, numerics.density_dtype()))
         return keras.Model(z, mean, name="decoder")
 
     def _require_density(self, verb: str) -> None:

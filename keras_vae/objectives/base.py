@@ -19,6 +19,8 @@ __all__ = ["TERM_NAMES", "Objective"]
 TERM_NAMES = frozenset(
     {
         "density",
+        "factorised",
+        "moments",
         "x",
         "reconstruction",
         "prior_latents",
@@ -32,7 +34,9 @@ class Objective(Component):
     """What is maximised: a bound in nats, one number per example.
 
     Subclassing: implement `bound`. Set `requires` to the optional terms that it reads;
-    `"density"` stands for all that need log q(z|x). Set `coupled` if the value of one
+    `"density"` stands for all that need log q(z|x), `"factorised"` for a posterior with
+    `log_prob_per_dimension` and `"moments"` for one with `mean` and `scale`, both asked of
+    `context.posterior`. `build` is given the event's shape. Set `coupled` if the value of one
     example depends on others of the batch. Constructor arguments that are schedules are
     logged under their names.
 

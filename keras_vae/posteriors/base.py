@@ -27,6 +27,7 @@ class Posterior(Component):
     Subclassing: implement `params_shape`, `noise_spec`, `sample_and_log_prob` and
     `distribution` (or, where there is none, `mean` and `log_prob`). Override `entropy` and
     `second_moment` where they are known: priors build their closed-form KL from them.
+    Where mean or scale are not known, set `has_moments` to `False` and write `point`.
 
     Args:
         latent_dim: Number of latent dimensions.
@@ -40,6 +41,13 @@ class Posterior(Component):
     has_density = True
     #: Whether `log_prob` can be asked about any z, and differentiated with respect to it.
     evaluable = True
+    #: Whether `mean` and `scale` are known.
+    has_moments = True
+    #: Whether log q of a draw is the density of that very draw. It is not where latents are
+    #: discrete and relaxed in training.
+    reparameterised = True
+    #: The set that latents live in, in words; a prior must live in the same one.
+    space = "real vectors"
     #: Whether q(z|x) is a product over latent dimensions.
     factorised = False
 
@@ -91,6 +99,13 @@ class Posterior(Component):
     def log_prob_per_dimension(self, params: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
         """Log q(z_i|x), `[sample, batch, latent_dim]`; only where `factorised`."""
         return self.distribution(params).distribution.log_prob(z)
+
+    def point(self, params: tf.Tensor) -> tf.Tensor:
+        """The latent that stands for x where one is wanted, `[batch, *latent_shape]`.
+
+        The mean, unless that is unknown or lies outside of `space`.
+        """
+        return self.mean(params)
 
     def mean(self, params: tf.Tensor) -> tf.Tensor:
         """Mean of q(z|x), `[batch, *latent_shape]`."""

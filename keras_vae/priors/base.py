@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from keras_vae.component import Component
 from keras_vae.numerics import NoiseSpec
-from keras_vae.terms import Context, Draw
+from keras_vae.terms import Context, Draw, Support
 
 __all__ = ["Prior"]
 
@@ -25,12 +26,39 @@ class Prior(Component):
     made in `build`. It draws latents as a function of standard noise.
 
     Subclassing: implement `noise_spec`, `sample` and `distribution` (or, where there is
-    none, `log_prob`). Override `closed_form_kl` where one is known and `adapt` to look at
-    the data before training.
+    none, `log_prob`). Override `closed_form_kl` where one is known, `adapt` to look at
+    the data before training, and `fit_to` where latents that are known can be fitted.
     """
 
     #: Whether p(z) is a product over latent dimensions.
     factorised = False
+    #: The set that latents live in, in words; the posterior must live in the same one.
+    space = "real vectors"
+    #: Whether it reads `context.condition`, so that the model must have one.
+    needs_condition = False
+    #: Number of training examples that `adapt` wants to see.
+    adapt_rows = 0
+    #: Shape of an event of the model, and where its values may lie; set by `bind`.
+    event_shape: tuple[int, ...] | None = None
+    support: Support | None = None
+    condition_shape: tuple[int, ...] | None = None
+
+    def bind(
+        self,
+        event_shape: tuple[int, ...],
+        support: Support,
+        condition_shape: tuple[int, ...] | None = None,
+    ) -> None:
+        """Learn of the model, before `build`.
+
+        Args:
+            event_shape: Shape of one example of the data.
+            support: Where its values may lie.
+            condition_shape: Shape of one condition; `None` for a model without.
+        """
+        self.event_shape = tuple(event_shape)
+        self.support = support
+        self.condition_shape = condition_shape
 
     def build(self, latent_shape: tuple[int, ...]) -> None:
         """Remember the shape of a latent and make weights."""
@@ -38,13 +66,28 @@ class Prior(Component):
             self.latent_shape = tuple(latent_shape)
             self.built = True
 
-    def adapt(self, x: Any, context: Context) -> None:
+    def adapt(self, x: np.ndarray, context: Context) -> None:
         """Prepare for the data: called once, before the first step of the first `fit`.
 
         Args:
-            x: The training data as given to `fit`.
+            x: Training examples `[rows, *event_shape]`, at random from all where they are an
+                array, else the first; `adapt_rows` of them, or fewer where there are fewer.
             context: Its `encode` and `decode` may be used.
         """
+
+    def fit_to(self, latents: np.ndarray) -> None:
+        """Fit the prior to known latents by maximum likelihood, after training.
+
+        Args:
+            latents: `[examples, *latent_shape]`.
+
+        Raises:
+            NotImplementedError: If the prior has nothing to fit, or no way to.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} cannot be fitted to latents. Use a prior that can, such "
+            f"as priors.NormalMixture."
+        )
 
     def noise_spec(self) -> dict[str, NoiseSpec]:
         """The standard noise that one draw needs."""
@@ -93,6 +136,10 @@ class Prior(Component):
         if closed is not None:
             return closed
         return self.monte_carlo_kl(posterior, params, draw, context)
+
+    def kl_blocks(self, posterior: Any) -> tuple[int, ...]:
+        """How many groups of `kl` belong to each block; empty if there is but one block."""
+        return ()
 
     def monte_carlo_kl(
         self, posterior: Any, params: tf.Tensor, draw: Draw, context: Context

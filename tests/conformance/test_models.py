@@ -11,7 +11,8 @@ import pytest
 
 import keras_vae
 from keras_vae.models.composition import why_invalid
-from tests.conformance.cases import CASES, EVENT_SHAPE
+from tests.conformance.case import EVENT_SHAPE
+from tests.conformance.cases import CASES
 
 SLOTS = ("posterior", "prior", "likelihood", "objective")
 

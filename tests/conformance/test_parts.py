@@ -7,24 +7,15 @@ import json
 import keras
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 
 from keras_vae import numerics
 from keras_vae.likelihoods import Likelihood
 from keras_vae.objectives.base import TERM_NAMES
 from keras_vae.terms import ElboTerms, LogJointGradient
-from tests.conformance.cases import (
-    CASES,
-    EVENT_SHAPE,
-    FAMILIES,
-    LATENT_DIM,
-    bits,
-    build,
-    cases_of,
-    config_of,
-    context,
-    noise,
-)
+from tests.conformance.case import EVENT_SHAPE, FAMILIES, LATENT_DIM, bits, build
+from tests.conformance.cases import CASES, cases_of, config_of, context, noise
 from tests.twins import STANDARD_ERRORS, assert_mean_is, standard_error
 
 
@@ -45,7 +36,9 @@ pairs = pytest.mark.parametrize(
     [
         pytest.param(q, p, id=f"{q.name}-{p.name}")
         for q, p in itertools.product(CASES, CASES)
-        if (q.family, p.family) == ("posteriors", "priors") and q.cls.has_density
+        if (q.family, p.family) == ("posteriors", "priors")
+        and q.cls.has_density
+        and q.make().space == p.make().space
     ],
 )
 
@@ -153,7 +146,9 @@ def computation(case, part, batch=3, samples=4):
 
     def uses_posterior(params, *values):
         draw = part.sample_and_log_prob(params, dict(zip(part.noise_spec(), values)), context())
-        results = [draw.latents, part.mean(params), part.scale(params)]
+        results = [draw.latents, part.point(params)]
+        if part.has_moments:
+            results += [part.mean(params), part.scale(params)]
         if part.has_density:
             results.append(draw.log_prob)
         results += [
@@ -178,7 +173,8 @@ def computation(case, part, batch=3, samples=4):
         return uses_posterior, [real(batch, *part.params_shape), *values]
     if case.family == "priors":
         values = noise(part, samples, batch).values()
-        return uses_prior, [real(samples, batch, LATENT_DIM), *values]
+        z = case.latents(rng, (samples, batch, LATENT_DIM))
+        return uses_prior, [tf.constant(z, numerics.density_dtype()), *values]
     if case.family == "likelihoods":
         x = tf.constant(case.data(rng, (batch, *EVENT_SHAPE)), numerics.density_dtype())
         return uses_likelihood, [real(samples, batch, *part.params_shape(EVENT_SHAPE)), x]
@@ -300,8 +296,10 @@ def test_posterior_draws_have_sample_and_batch_axes(case, batch, samples):
     drawn = samples if part.noise_spec() else 1
     assert draw.latents.shape == (drawn, batch, *part.latent_shape)
     assert part.latent_shape == (LATENT_DIM,)
-    assert part.mean(params).shape == (batch, *part.latent_shape)
-    assert part.scale(params).shape == (batch, *part.latent_shape)
+    assert part.point(params).shape == (batch, *part.latent_shape)
+    if part.has_moments:
+        assert part.mean(params).shape == (batch, *part.latent_shape)
+        assert part.scale(params).shape == (batch, *part.latent_shape)
     if part.has_density:
         assert draw.log_prob.shape == (drawn, batch)
     else:
@@ -318,7 +316,9 @@ def test_posterior_draws_are_moved_by_the_noise_only(case):
     ]
     np.testing.assert_array_equal(draws[0], draws[1])
     if part.noise_spec():
-        assert np.all(np.asarray(draws[0]) != np.asarray(draws[2]))
+        differ = np.asarray(draws[0]) != np.asarray(draws[2])
+        # Discrete draws may coincide.
+        assert np.all(differ) if part.reparameterised else np.any(differ)
 
 
 @every("posteriors", where=lambda cls: cls.evaluable)
@@ -357,8 +357,9 @@ def test_posterior_distribution_is_the_same_family(case):
     part = case.make_built()
     params = some_params(part, 3)
     q = part.distribution(params)
-    np.testing.assert_allclose(q.mean(), part.mean(params), **ROUNDING)
-    np.testing.assert_allclose(q.stddev(), part.scale(params), **ROUNDING)
+    if part.has_moments:
+        np.testing.assert_allclose(q.mean(), part.mean(params), **ROUNDING)
+        np.testing.assert_allclose(q.stddev(), part.scale(params), **ROUNDING)
     if part.evaluable:
         z = part.sample_and_log_prob(params, noise(part, 5, 3), context()).latents
         np.testing.assert_allclose(
@@ -372,9 +373,10 @@ def test_draws_have_the_moments_and_entropy_the_posterior_states(case):
     params = some_params(part, 1)
     draw = part.sample_and_log_prob(params, noise(part, DRAWS, 1), context())
     z = np.asarray(draw.latents, "float64")[:, 0]
-    mean, scale = np.asarray(part.mean(params))[0], np.asarray(part.scale(params))[0]
-    assert_mean_is(z, mean)
-    assert_mean_is((z - mean) ** 2, scale**2)
+    if part.has_moments:
+        mean, scale = np.asarray(part.mean(params))[0], np.asarray(part.scale(params))[0]
+        assert_mean_is(z, mean)
+        assert_mean_is((z - mean) ** 2, scale**2)
     if part.second_moment(params) is not None:
         assert_mean_is(z**2, part.second_moment(params)[0])
     entropy = part.entropy(params)
@@ -401,13 +403,13 @@ def test_prior_draws_and_densities_have_the_leading_axes(case, leading):
     assert part.log_prob(z, context()).shape == leading
     np.testing.assert_array_equal(z, part.sample(noise(part, *leading), context()))
     other = part.sample(noise(part, *leading, seed=1), context())
-    assert np.all(np.asarray(z) != np.asarray(other))
+    assert np.any(np.asarray(z) != np.asarray(other))
 
 
 @every_prior
 def test_prior_distribution_is_the_same_density(case):
     part = case.make_built()
-    z = 2 * np.random.default_rng(0).normal(size=(5, 3, LATENT_DIM)).astype("float32")
+    z = case.latents(np.random.default_rng(0), (5, 3, LATENT_DIM)).astype("float32")
     p = part.distribution(context())
     np.testing.assert_allclose(p.log_prob(z), part.log_prob(z, context()), **ROUNDING)
     assert p.event_shape == (LATENT_DIM,)
@@ -416,7 +418,7 @@ def test_prior_distribution_is_the_same_density(case):
 @every("priors", where=lambda cls: cls.factorised)
 def test_log_prob_per_dimension_of_a_prior_sums_to_log_prob(case):
     part = case.make_built()
-    z = tf.constant(np.random.default_rng(0).normal(size=(5, 3, LATENT_DIM)), "float32")
+    z = case.latents(np.random.default_rng(0), (5, 3, LATENT_DIM)).astype("float32")
     by_dimension = part.log_prob_per_dimension(z)
     assert by_dimension.shape == (5, 3, LATENT_DIM)
     np.testing.assert_allclose(
@@ -424,16 +426,17 @@ def test_log_prob_per_dimension_of_a_prior_sums_to_log_prob(case):
     )
 
 
-@every_prior
+@every("priors", where=lambda cls: cls.space == "real vectors")
 def test_prior_draws_follow_its_density(case):
-    # The density is integrated against a wide normal: mass 1, and the moments of the draws.
+    # The density is integrated by importance sampling: mass 1, and the moments of the draws.
+    # Student's tails are heavier than those of any prior here: weights have finite variance.
     part = case.make_built()
     z = np.asarray(part.sample(noise(part, DRAWS), context()), "float64")
     rng = np.random.default_rng(5)
     loc, scale = z.mean(0), 1.5 * z.std(0)
-    unit = rng.normal(size=(10 * DRAWS, LATENT_DIM))
+    unit = rng.standard_t(3, size=(10 * DRAWS, LATENT_DIM))
     points = loc + scale * unit
-    log_proposal = -0.5 * (unit**2).sum(-1) - np.log(scale * np.sqrt(2 * np.pi)).sum()
+    log_proposal = (scipy.stats.t.logpdf(unit, 3) - np.log(scale)).sum(-1)
     log_prob = part.log_prob(tf.constant(points, tf.float32), context())
     weight = np.exp(np.asarray(log_prob, "float64") - log_proposal)
     assert_mean_is(weight, 1.0)

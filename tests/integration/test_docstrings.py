@@ -12,7 +12,7 @@ import tensorflow as tf
 
 import keras_vae
 from keras_vae.terms import Context
-from tests.conformance.cases import FAMILIES
+from tests.conformance.case import FAMILIES
 
 # What a reader is assumed to have imported.
 NAMESPACE = {"keras_vae": keras_vae, "keras": keras, "np": np, "tf": tf, "Context": Context}
