@@ -109,7 +109,7 @@ def has_docstring(thing):
 
 @every_module
 def test_public_things_are_reached_by_their_public_name(name):
-    # What is exported is defined within the unit that exports it, in the models or in the terms.
+    # Defined within the unit that exports it, in the models or in the terms.
     module = importlib.import_module(name)
     for public in module.__all__:
         thing = getattr(module, public)
