@@ -50,6 +50,9 @@ class FromSignature:
     does the rest, Keras objects among the arguments included.
     """
 
+    #: Arguments of parent classes that the class works out itself.
+    derived_arguments: tuple[str, ...] = ()
+
     @classmethod
     def argument_names(cls) -> list[str]:
         """Names of the constructor's arguments, those that `**kwargs` hands on included."""
@@ -62,7 +65,7 @@ class FromSignature:
                 continue
             parameters = inspect.signature(vars(parent)["__init__"]).parameters.values()
             own = [p.name for p in parameters if p.name != "self" and p.kind in kinds]
-            names += [name for name in own if name not in names]
+            names += [n for n in own if n not in (*names, *cls.derived_arguments)]
             if all(p.kind is not inspect.Parameter.VAR_KEYWORD for p in parameters):
                 break
         return names

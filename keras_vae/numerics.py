@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "key_from_seed",
     "log_mean_exp",
     "new_seed",
+    "open_uniform",
     "positive",
     "sum_over_event",
     "weighted_mean",
@@ -79,6 +81,16 @@ def log_mean_exp(x: tf.Tensor, axis: int = 0) -> tf.Tensor:
     """Log of the mean of exp(x) along `axis`, without overflow."""
     count = tf.cast(tf.shape(x)[axis], x.dtype)
     return tf.reduce_logsumexp(x, axis=axis) - tf.math.log(count)
+
+
+def open_uniform(uniform: tf.Tensor) -> tf.Tensor:
+    """Move uniform noise from [0, 1) into (0, 1), where logarithms are finite.
+
+    Such noise is a multiple of the dtype's epsilon; half of it is added, exactly, so that the
+    result is symmetric about 1/2.
+    """
+    half = np.finfo(uniform.dtype.as_numpy_dtype).eps / 2
+    return tf.minimum(uniform + half, 1 - half)
 
 
 def sum_over_event(x: tf.Tensor, event_rank: int) -> tf.Tensor:

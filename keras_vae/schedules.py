@@ -5,20 +5,31 @@ Floor 1.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import tensorflow as tf
 
 from keras_vae import numerics
 from keras_vae.component import FromSignature, register
+from keras_vae.terms import Context
 
-__all__ = ["Constant", "Cyclical", "LinearWarmup", "Schedule", "Sigmoid", "value_at"]
+__all__ = [
+    "Constant",
+    "Cyclical",
+    "LinearWarmup",
+    "Schedule",
+    "Scheduled",
+    "Sigmoid",
+    "value_at",
+]
 
 
 class Schedule(FromSignature):
     """A scalar that depends on the step; has no weights and needs no optimizer.
 
-    Subclasses implement `__call__(step)`; it runs inside the compiled training step.
+    Subclasses implement `__call__(step)`, which runs inside the compiled training step, and
+    `settles_after`.
     """
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
@@ -31,6 +42,16 @@ class Schedule(FromSignature):
             A scalar tensor of the density dtype.
         """
         raise NotImplementedError
+
+    def settles_after(self) -> int:
+        """Return the number of updates after which the value no longer changes.
+
+        Those of one cycle for a schedule that repeats for ever.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} does not say when its value settles. Implement "
+            f"`settles_after`."
+        )
 
 
 @register("schedules")
@@ -50,6 +71,9 @@ class Constant(Schedule):
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         return tf.constant(self.value, numerics.density_dtype())
+
+    def settles_after(self) -> int:
+        return 0
 
 
 @register("schedules")
@@ -81,6 +105,9 @@ class LinearWarmup(Schedule):
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         done = tf.clip_by_value(_real(step) / self.steps, 0.0, 1.0)
         return self.start + (self.end - self.start) * done
+
+    def settles_after(self) -> int:
+        return self.steps
 
 
 @register("schedules")
@@ -134,6 +161,11 @@ class Cyclical(Schedule):
             done = tf.where(step >= self.period * self.cycles, tf.ones_like(done), done)
         return self.start + (self.end - self.start) * done
 
+    def settles_after(self) -> int:
+        if self.cycles is None:
+            return self.period
+        return self.period * (self.cycles - 1) + math.ceil(self.period * self.rise)
+
 
 @register("schedules")
 class Sigmoid(Schedule):
@@ -175,6 +207,40 @@ class Sigmoid(Schedule):
         width = self.midpoint / 6 if self.width is None else self.width
         done = tf.sigmoid((_real(step) - self.midpoint) / width)
         return self.start + (self.end - self.start) * done
+
+    def settles_after(self) -> int:
+        # It approaches `end` for ever: settled when 99% of the way are done.
+        width = self.midpoint / 6 if self.width is None else self.width
+        return math.ceil(self.midpoint + width * math.log(99))
+
+
+class Scheduled(FromSignature):
+    """Mixin for parts whose constructor arguments may be schedules; these are logged.
+
+    Example:
+    >>> warm_up = keras_vae.schedules.LinearWarmup(steps=100)
+    >>> keras_vae.objectives.ELBO(capacity=[2.0, warm_up]).schedule_names()
+    ['capacity_1']
+    """
+
+    def schedules(self) -> dict[str, Schedule]:
+        """The arguments that are schedules, by name; those of a list are numbered."""
+        found: dict[str, Schedule] = {}
+        for name in self.argument_names():
+            value = getattr(self, name)
+            items = {name: value}
+            if isinstance(value, (list, tuple)):
+                items = {f"{name}_{index}": item for index, item in enumerate(value)}
+            found.update({n: v for n, v in items.items() if isinstance(v, Schedule)})
+        return found
+
+    def scheduled(self, context: Context) -> dict[str, tf.Tensor]:
+        """Present values of the arguments that are schedules, by name."""
+        return {name: value_at(s, context.step) for name, s in self.schedules().items()}
+
+    def schedule_names(self) -> list[str]:
+        """Names of the arguments that are schedules."""
+        return list(self.schedules())
 
 
 def value_at(number_or_schedule: float | Schedule, step: tf.Tensor | None) -> tf.Tensor:

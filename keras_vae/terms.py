@@ -46,11 +46,13 @@ class Draw(NamedTuple):
         log_prob: log q(z|x) of these latents in nats, `[sample, batch]`; `None` for a
             posterior without density.
         blocks: The draws that a joint posterior put together; empty for all others.
+        log_prior: log p(z) of these latents, where it is known already.
     """
 
     latents: tf.Tensor
     log_prob: tf.Tensor | None
     blocks: tuple[Draw, ...] = ()
+    log_prior: tf.Tensor | None = None
 
 
 class LogJointGradient(NamedTuple):
@@ -82,6 +84,8 @@ class ElboTerms(NamedTuple):
         log_joint_gradient: See `LogJointGradient`; only if required.
         kl_blocks: How many groups of `kl` belong to each block of a joint posterior; empty
             for all others, which are one block.
+        weighted_log_likelihood: What stands for `log_likelihood` in the objective, where the
+            user put weights on parts of the event; else `None`.
     """
 
     log_likelihood: tf.Tensor
@@ -95,6 +99,7 @@ class ElboTerms(NamedTuple):
     posterior_params: tf.Tensor | None = None
     log_joint_gradient: LogJointGradient | None = None
     kl_blocks: tuple[int, ...] = ()
+    weighted_log_likelihood: tf.Tensor | None = None
 
     @property
     def log_weight(self) -> tf.Tensor:

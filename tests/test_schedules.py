@@ -64,6 +64,18 @@ def test_sigmoid_rises_by_nine_tenths_within_six_widths():
     np.testing.assert_allclose(high - low, 0.905, atol=5e-4)
 
 
+def test_schedules_say_when_they_settle():
+    assert Constant().settles_after() == 0
+    assert LinearWarmup(20).settles_after() == 20
+    # The last rise ends after ceil(0.25 * 10) updates of the third cycle.
+    assert Cyclical(period=10, rise=0.25, cycles=3).settles_after() == 23
+    assert Cyclical(period=10).settles_after() == 10  # for ever: one cycle
+    expected = 100 + 20 * scipy.special.logit(0.99)
+    assert Sigmoid(midpoint=100, width=20).settles_after() == np.ceil(expected)
+    with pytest.raises(NotImplementedError, match="Schedule does not say when its value"):
+        Schedule().settles_after()
+
+
 def test_value_at_takes_numbers_and_schedules():
     assert float(value_at(0.5, None)) == 0.5
     assert float(value_at(LinearWarmup(10), tf.constant(5))) == 0.5

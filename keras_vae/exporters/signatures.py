@@ -81,23 +81,47 @@ class Signature:
 
 
 def decode(model: VAE) -> Signature:
-    """The mean of p(x|z): z `[batch, latent_dim]` -> x `[batch, *event_shape]`."""
+    """What stands for p(x|z): z `[batch, latent_dim]` -> x `[batch, *event_shape]`.
 
-    def function(z: tf.Tensor) -> dict[str, tf.Tensor]:
+    A conditional model's has a second input, `condition [batch, *condition_shape]`.
+
+    Raises:
+        ValueError: If the decoder is autoregressive.
+    """
+    if model.autoregressive:
+        raise ValueError(
+            "An autoregressive decoder is a loop over its own output, which `decode` cannot "
+            "be exported as. Received: a decoder of type "
+            f"{type(model.decoder).__name__}."
+        )
+
+    shape = model.conditions.shape
+
+    def function(z: tf.Tensor, condition: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
         with tf.name_scope("decoder"):
-            params = model.likelihood_params(z)
+            prepared = model.conditions.prepared(condition, z)
+            params = model.likelihood_params(z, condition=prepared)
         with tf.name_scope("likelihood"):
             return {"x": model.likelihood.point(params)}
 
     def probe(rows: int) -> dict[str, np.ndarray]:
         key = numerics.key_from_seed(rows)
         noise = numerics.draw_noise(model.prior.noise_spec(), [rows], key)
-        return {"z": model.prior.sample(noise, model.context()).numpy()}
+        condition = None
+        if shape is not None:
+            spec = {"condition": numerics.NoiseSpec("uniform", shape)}
+            condition = numerics.draw_noise(spec, [rows], numerics.fold_in(key, 1))["condition"]
+        prepared = model.conditions.prepared(condition, tf.zeros([rows]))
+        z = model.prior.sample(noise, model.context(condition=prepared)).numpy()
+        return {"z": z} if condition is None else {"z": z, "condition": condition.numpy()}
 
     dtype = numerics.density_dtype()
+    inputs = {"z": TensorInfo(tuple(model.posterior.latent_shape), dtype)}
+    if shape is not None:
+        inputs["condition"] = TensorInfo(shape, dtype)
     return Signature(
         name="decode",
-        inputs={"z": TensorInfo(tuple(model.posterior.latent_shape), dtype)},
+        inputs=inputs,
         outputs={"x": TensorInfo(tuple(model.event_shape), dtype)},
         function=function,
         probe=probe,

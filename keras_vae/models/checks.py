@@ -5,16 +5,17 @@ Floor 4.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_vae import numerics
 from keras_vae.likelihoods import Likelihood
 
-__all__ = ["check_array", "check_data", "check_shape"]
+__all__ = ["check_array", "check_data", "check_shape", "is_arrays", "split_mapping"]
 
 Shape = tuple[int, ...]
 # Rows looked at in one go: bounds the memory that checking takes.
@@ -45,8 +46,31 @@ def check_shape(name: str, shape: Any, event_shape: Shape) -> None:
     raise ValueError(message)
 
 
+def is_arrays(x: Any) -> bool:
+    """Whether x is an array, or a mapping of arrays, rather than a stream of batches."""
+    return hasattr(x, "shape") or isinstance(x, Mapping)
+
+
+def split_mapping(prefix: str, x: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Split what a conditional model is given into x and condition.
+
+    Raises:
+        ValueError: If there is no `"x"`, or there is anything but `"x"` and `"condition"`.
+    """
+    if "x" not in x or not set(x) <= {"x", "condition"}:
+        raise ValueError(
+            f"`{prefix}x` as a dictionary holds 'x' and 'condition'. Received: {sorted(x)}."
+        )
+    return x["x"], x.get("condition")
+
+
 def check_array(
-    name: str, value: Any, event_shape: Shape, likelihood: Likelihood | None = None
+    name: str,
+    value: Any,
+    event_shape: Shape,
+    likelihood: Likelihood | None = None,
+    *,
+    missing: bool = False,
 ) -> Any:
     """Raise an error unless `value` is a non-empty, finite array of events.
 
@@ -55,14 +79,15 @@ def check_array(
         value: Array, tensor, or what NumPy can make one of.
         event_shape: Shape of one event.
         likelihood: If given, values must lie in its support.
+        missing: Whether values may be NaN.
 
     Returns:
         The array.
 
     Raises:
         TypeError: If it does not hold numbers.
-        ValueError: If its shape is wrong, it is empty, has NaN or infinities, or values
-            outside the support.
+        ValueError: If its shape is wrong, it is empty, has infinities or unwanted NaN, or
+            values outside the support.
     """
     if not hasattr(value, "dtype"):
         value = np.asarray(value)
@@ -73,31 +98,45 @@ def check_array(
         raise ValueError(f"`{name}` is empty. Received: shape {tuple(value.shape)}.")
     if isinstance(value, np.memmap):
         return value  # Larger than memory, perhaps: each step checks its own batch.
-    low, high = np.inf, -np.inf
+    low, high, whole = np.inf, -np.inf, True
+    minimum, maximum = (np.fmin, np.fmax) if missing else (np.minimum, np.maximum)
     for rows in _blocks(value):
-        low, high = np.minimum(low, rows.min()), np.maximum(high, rows.max())
-        if not (np.isfinite(low) and np.isfinite(high)):
-            index = np.argwhere(~np.isfinite(np.asarray(value, dtype="float64")))[0]
+        low = minimum(low, minimum.reduce(rows, axis=None))
+        high = maximum(high, maximum.reduce(rows, axis=None))
+        whole = whole and (not _wants_integers(likelihood) or _all_whole(rows))
+        if np.any(np.isnan([low, high])) or high == np.inf or low == -np.inf:
+            numbers = np.asarray(value, dtype="float64")
+            bad = np.isinf(numbers) if missing else ~np.isfinite(numbers)
+            index = np.argwhere(bad)[0]
             raise ValueError(
                 f"`{name}` must be finite. Received: {value[tuple(index)]} at index "
-                f"{tuple(int(i) for i in index)}. Remove or impute such values."
+                f"{tuple(int(i) for i in index)}. Remove or impute such values"
+                f"{'' if missing else ', or pass missing=nan to the model'}."
             )
     if likelihood is None:
         return value
     support = likelihood.support
-    below = support.lower is not None and low < support.lower
-    above = support.upper is not None and high > support.upper
-    if below or above:
+    ends = [end for end in (low, high) if np.isfinite(end)]  # none if all is missing
+    if not whole or any(support.violations(numerics.as_density(end)) for end in ends):
         raise ValueError(
             f"`{name}` has values outside the support {support} of a "
             f"{type(likelihood).__name__} likelihood. Received: values from {low:g} to "
             f"{high:g}, dtype {value.dtype}. Fix: {support.fix}."
         )
+    outside = likelihood.why_outside(value)
+    if outside:
+        raise ValueError(f"`{name}` {outside}")
     return value
 
 
 def check_data(
-    x: Any, y: Any, event_shape: Shape, likelihood: Likelihood, prefix: str = ""
+    x: Any,
+    y: Any,
+    event_shape: Shape,
+    likelihood: Likelihood,
+    prefix: str = "",
+    *,
+    missing: bool = False,
 ) -> int:
     """Check what was passed to `fit` or `evaluate` as far as it can be known beforehand.
 
@@ -107,6 +146,7 @@ def check_data(
         event_shape: Shape of one event.
         likelihood: Targets must lie in its support.
         prefix: Put before `x` and `y` in messages.
+        missing: Whether values may be NaN.
 
     Returns:
         The number of examples, 0 if unknown.
@@ -124,20 +164,22 @@ def check_data(
             raise ValueError(f"`{prefix}x` is empty. Received: a PyDataset of 0 batches.")
         first = x[0]
         parts = keras.utils.unpack_x_y_sample_weight(first)
-        check_data(parts[0], parts[1], event_shape, likelihood, prefix)
+        first = parts[0]["x"] if isinstance(parts[0], Mapping) else parts[0]
+        check_data(first, parts[1], event_shape, likelihood, prefix, missing=missing)
         return 0
-    if isinstance(x, (list, dict)):
+    if isinstance(x, list):
         raise TypeError(
             f"`{prefix}x` must be one array, a tf.data.Dataset or a PyDataset. "
             f"Received: a {type(x).__name__}."
         )
     if not hasattr(x, "shape"):
         return 0  # A generator: each step checks the batches it gets.
-    check_array(f"{prefix}x", x, event_shape, likelihood if y is None else None)
+    of_x = likelihood if y is None else None
+    check_array(f"{prefix}x", x, event_shape, of_x, missing=missing)
     if y is not None:
         if not hasattr(y, "shape"):
             raise TypeError(f"`{prefix}y` must be an array. Received: {type(y).__name__}.")
-        check_array(f"{prefix}y", y, event_shape, likelihood)
+        check_array(f"{prefix}y", y, event_shape, likelihood, missing=missing)
         if len(x) != len(y):
             raise ValueError(
                 f"`{prefix}x` and `{prefix}y` must be equally long. "
@@ -150,7 +192,10 @@ def _check_dataset(prefix: str, x: tf.data.Dataset, event_shape: Shape) -> int:
     if int(x.cardinality()) == 0:
         raise ValueError(f"`{prefix}x` is empty. Received: a dataset of 0 batches.")
     spec = keras.utils.unpack_x_y_sample_weight(x.element_spec)
-    for name, part in (("x", spec[0]), ("y", spec[1])):
+    first = spec[0]
+    if isinstance(first, Mapping):
+        first, _ = split_mapping(prefix, first)
+    for name, part in (("x", first), ("y", spec[1])):
         if part is None or getattr(part, "shape", None) is None or part.shape.rank is None:
             continue
         if tuple(part.shape) == event_shape:
@@ -160,6 +205,16 @@ def _check_dataset(prefix: str, x: tf.data.Dataset, event_shape: Shape) -> int:
             )
         check_shape(name, part.shape, event_shape)
     return 0
+
+
+def _wants_integers(likelihood: Likelihood | None) -> bool:
+    return likelihood is not None and likelihood.support.integer
+
+
+def _all_whole(rows: np.ndarray) -> bool:
+    if not np.issubdtype(rows.dtype, np.floating):
+        return True
+    return bool(np.all(np.isnan(rows) | (rows == np.round(rows))))
 
 
 def _blocks(value: Any) -> Iterator[np.ndarray]:

@@ -41,12 +41,9 @@ def why_invalid(
             f"{type(objective).__name__} needs the mean and scale of q(z|x), which are not "
             f"known for a {type(posterior).__name__} posterior"
         )
-    if posterior.space != prior.space:
-        return (
-            f"latents of a {type(posterior).__name__} posterior are {posterior.space}, those "
-            f"of a {type(prior).__name__} prior are {prior.space}; choose a prior of the "
-            f"posterior's space"
-        )
+    reason = prior.why_not(posterior)
+    if reason is not None:
+        return reason
     if "log_joint_gradient" in objective.requires and not posterior.reparameterised:
         return (
             f"{type(objective).__name__} follows log q(z|x) along the draw, but the draws of "

@@ -10,36 +10,40 @@ from typing import Any
 
 import keras
 
-from keras_vae import numerics
-
-__all__ = ["attach_head", "features_of"]
+__all__ = ["attach_head", "features_of", "require_layer"]
 
 Shape = tuple[int, ...]
 
 
-def features_of(role: str, network: Any, input_shape: Shape) -> Shape:
-    """Build a network if it is not built, and return the shape of its features.
-
-    Args:
-        role: `"encoder"` or `"decoder"`, for messages.
-        network: Any Keras model or layer.
-        input_shape: Shape of one input, without the batch axis.
-
-    Raises:
-        TypeError: If it is no Keras layer or returns several tensors.
-        ValueError: If it cannot take inputs of that shape, or its output's shape is unknown.
-    """
+def require_layer(role: str, network: Any) -> None:
+    """Raise a TypeError unless a network is a Keras model or layer."""
     if not isinstance(network, keras.layers.Layer):
         raise TypeError(
             f"`{role}` must be a Keras model or layer. Received: {role}={network!r} "
             f"of type {type(network).__name__}."
         )
-    probe = keras.KerasTensor((None, *input_shape), dtype=numerics.density_dtype())
+
+
+def features_of(
+    role: str, network: Any, probe: keras.KerasTensor, options: dict[str, Any]
+) -> Shape:
+    """Build a network if it is not built, and return the shape of its features.
+
+    Args:
+        role: `"encoder"` or `"decoder"`, for messages.
+        network: A Keras model or layer.
+        probe: Its input, symbolic.
+        options: Further symbolic arguments of its call.
+
+    Raises:
+        TypeError: If it returns several tensors.
+        ValueError: If it cannot take such inputs, or its output's shape is unknown.
+    """
     try:
-        features = network(probe)
+        features = network(probe, **options)
     except Exception as error:
         raise ValueError(
-            f"`{role}` cannot take inputs of shape {(None, *input_shape)}: {error}"
+            f"`{role}` cannot take inputs of shape {tuple(probe.shape)}: {error}"
         ) from error
     if isinstance(features, (list, tuple, dict)):
         raise TypeError(

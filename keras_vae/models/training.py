@@ -1,4 +1,4 @@
-"""The one training step, and what surrounds it: compile, fit, evaluate, save.
+"""The one training step, and what surrounds it: fit, evaluate, the data they are given.
 
 Floor 4. Models say how the terms of their bound are made; this module maximises it.
 """
@@ -14,11 +14,13 @@ import tensorflow as tf
 from keras_vae import numerics
 from keras_vae.likelihoods import Likelihood
 from keras_vae.models import update
-from keras_vae.models.checks import check_data, check_shape
+from keras_vae.models.checks import check_data, check_shape, is_arrays, split_mapping
+from keras_vae.models.compiling import Compiled
+from keras_vae.models.conditions import Conditions
+from keras_vae.models.examples import some_examples
 from keras_vae.models.gather import gather_terms, local_part
 from keras_vae.models.guard import FiniteGuard
 from keras_vae.models.state import TrainingState
-from keras_vae.objectives import Objective
 from keras_vae.posteriors import Posterior
 from keras_vae.priors import Prior
 from keras_vae.terms import Bound, Context, ElboTerms
@@ -38,8 +40,15 @@ WATCHED = (
     "loss",
     "gradients",
 )
-# Steps run by one call from Python, unless `compile` is told otherwise.
-_STEPS_PER_EXECUTION = 10
+
+
+class _Batch(NamedTuple):
+    """What one step is given."""
+
+    x: tf.Tensor
+    target: tf.Tensor
+    condition: tf.Tensor | None
+    weight: tf.Tensor | None
 
 
 class _Outcome(NamedTuple):
@@ -51,7 +60,7 @@ class _Outcome(NamedTuple):
     reconstruction: tf.Tensor
 
 
-class BoundModel(keras.Model):
+class BoundModel(Compiled):
     """A Keras model that maximises a bound on log p(x).
 
     Subclassing: set the attributes below in the constructor, build all weights there, and
@@ -61,12 +70,13 @@ class BoundModel(keras.Model):
     posterior: Posterior
     prior: Prior
     likelihood: Likelihood
-    objective: Objective
     event_shape: tuple[int, ...]
+    conditions: Conditions
+    missing: str | None
     state: TrainingState
     built: bool
 
-    def context(self, *, training: bool = False) -> Context:
+    def context(self, *, training: bool = False, condition: tf.Tensor | None = None) -> Context:
         """What parts may know about the present step."""
         raise NotImplementedError
 
@@ -82,80 +92,12 @@ class BoundModel(keras.Model):
 
     def track(self) -> None:
         """Make the trackers of what is logged. Called once, by the constructor."""
-        names = ["log_likelihood", *self.objective.schedule_names()]
+        names = ["log_likelihood"]
+        for part in (self.objective, self.posterior):
+            names += part.schedule_names()
         if self.posterior.has_density:
             names = ["elbo", "kl", *names]
         self._trackers = [keras.metrics.Mean(name=name) for name in names]
-
-    def compile(  # noqa: D417
-        self,
-        optimizer: Any = "adam",
-        loss: Any = None,
-        *,
-        steps_per_execution: int | None = None,
-        jit_compile: bool | str = "auto",
-        run_eagerly: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        """Prepare for training, as in Keras; there is no loss to choose.
-
-        Args:
-            optimizer: As in Keras. Defaults to `"adam"`.
-            steps_per_execution: Steps run by one call from Python; callbacks see a batch end
-                that often. Defaults to `None`: 10, or 1 when run eagerly or on replicas.
-            jit_compile: Whether to compile with XLA. Defaults to `"auto"`: as Keras decides.
-            run_eagerly: As in Keras. Defaults to `False`.
-            **kwargs: As in Keras; `metrics` see the target and the reconstruction.
-
-        Raises:
-            ValueError: If a loss is given, or if the objective compares the examples of a
-                batch and the optimizer accumulates gradients over several.
-        """
-        if loss is not None:
-            raise ValueError(
-                f"A VAE has no `loss` to choose: it maximises its objective. "
-                f"Received: loss={loss!r}. Pass objective=... to the constructor, and the "
-                f"reconstruction term as likelihood=..."
-            )
-        with self.distribute_strategy.scope():
-            optimizer = keras.optimizers.get(optimizer)
-        inner = optimizer.inner_optimizer if update.scales_loss(optimizer) else optimizer
-        if self.objective.coupled and inner.gradient_accumulation_steps:
-            raise ValueError(
-                f"{type(self.objective).__name__} compares the examples of a batch, which "
-                f"gradient accumulation splits. Received: gradient_accumulation_steps="
-                f"{inner.gradient_accumulation_steps}. Use a larger batch instead."
-            )
-        if steps_per_execution is None:
-            # TensorFlow 2.21 cannot run Keras's loop over several steps on several replicas
-            # ("You must feed a value for placeholder tensor"), whatever the model.
-            single = run_eagerly or self.distribute_strategy.num_replicas_in_sync > 1
-            steps_per_execution = 1 if single else _STEPS_PER_EXECUTION
-        super().compile(
-            optimizer=optimizer,
-            steps_per_execution=steps_per_execution,
-            jit_compile=jit_compile,
-            run_eagerly=run_eagerly,
-            **kwargs,
-        )
-        self._chosen_jit_compile = jit_compile
-        # Now rather than in the first step: a model saved before it was trained loads, and no
-        # branch of the step has to make variables.
-        if self.optimizer is not None and not self.optimizer.built:
-            with self.distribute_strategy.scope():
-                self.optimizer.build(self.trainable_variables)
-
-    def get_compile_config(self) -> dict[str, Any] | None:
-        """What `compile` was called with; `jit_compile="auto"` stays so."""
-        config: dict[str, Any] | None = super().get_compile_config()
-        return config and {**config, "jit_compile": self._chosen_jit_compile}
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile as the saved model was."""
-        config = keras.saving.deserialize_keras_object(config)
-        config.pop("loss", None)
-        config.pop("loss_weights", None)
-        self.compile(**config)
 
     def fit(
         self,
@@ -170,7 +112,8 @@ class BoundModel(keras.Model):
         """Train, as in Keras.
 
         Args:
-            x: Arrays `[examples, *event]`, a `tf.data.Dataset` or a `PyDataset`.
+            x: Arrays `[examples, *event]`, a `tf.data.Dataset` or a `PyDataset`. A conditional
+                model takes `{"x": ..., "condition": ...}`, and datasets of such.
             y: The reconstruction target if it is not x. Defaults to `None`.
             batch_size: As in Keras.
             epochs: As in Keras.
@@ -187,26 +130,25 @@ class BoundModel(keras.Model):
             FloatingPointError: If a term or gradient becomes NaN or infinite; the step is
                 not applied.
         """
-        size = check_data(x, y, self.event_shape, self.likelihood)
+        x, size = self._checked(x, y)
         validation = kwargs.get("validation_data")
         if validation is not None:
             val_x, val_y, val_weight = keras.utils.unpack_x_y_sample_weight(validation)
-            check_data(val_x, val_y, self.event_shape, self.likelihood, "validation_")
+            val_x, _ = self._checked(val_x, val_y, "validation_")
             if val_weight is not None:
                 kwargs["validation_data"] = (
                     val_x,
                     _target(val_x, val_y, val_weight),
                     val_weight,
                 )
-        if not hasattr(x, "shape") and not isinstance(x, keras.utils.PyDataset):
+            elif isinstance(val_x, Mapping):
+                kwargs["validation_data"] = (val_x, val_y)
+        if not is_arrays(x) and not isinstance(x, keras.utils.PyDataset):
             kwargs.setdefault("shuffle", False)  # Keras warns of its own default for streams
+        self.objective.check(size)
         self.state.data_size.assign(size)
-        if not int(self.state.adapted.numpy()):
-            self.prior.adapt(x, self.context())
-            self.state.adapted.assign(1)
-        guard = FiniteGuard(
-            self.state, f"{self.likelihood.support}: {self.likelihood.support.fix}"
-        )
+        self._adapt(x, y)
+        guard = FiniteGuard(self.state, self.likelihood.support_in_words())
         if isinstance(callbacks, keras.callbacks.CallbackList):
             guard.set_model(self)
             callbacks.callbacks.insert(0, guard)
@@ -232,20 +174,21 @@ class BoundModel(keras.Model):
             ValueError: As `fit`.
         """
         if not kwargs.get("_use_cached_eval_dataset"):
-            check_data(x, y, self.event_shape, self.likelihood)
+            x, _ = self._checked(x, y)
         self.state.evaluation_counter.assign(0)
         y = _target(x, y, sample_weight)
         return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One update; skipped if a number in it is not finite."""
-        x, target, weight = self._unpack(data)
-        noise = self.draw_noise(x, self.state.next_key(training=True))
+        batch = self._unpack(data)
+        noise = self.draw_noise(batch.x, self.state.next_key(training=True))
         variables = self.trainable_variables
         statistics = [v for v in self.non_trainable_variables if v.dtype.startswith("float")]
+        statistics += update.projected_kernels(self)
         before = [tf.convert_to_tensor(v) for v in statistics]
         with tf.GradientTape() as tape:
-            outcome = self._evaluate_batch(x, target, weight, noise, training=True)
+            outcome = self._evaluate_batch(batch, noise, training=True)
             scaled_loss = self.optimizer.scale_loss(outcome.loss)
         gradients = tape.gradient(scaled_loss, variables)
 
@@ -262,17 +205,49 @@ class BoundModel(keras.Model):
         # Differs from 1 where gradients are accumulated or the loss scale is searched.
         applied = tf.convert_to_tensor(self.optimizer.iterations) - iterations
         self.state.step.assign_add(tf.cast(applied, tf.int64))
-        return self._log(x, target, weight, outcome)
+        return self._log(batch, outcome)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Evaluate one batch."""
-        x, target, weight = self._unpack(data)
-        noise = self.draw_noise(x, self.state.next_key(training=False))
-        outcome = self._evaluate_batch(x, target, weight, noise, training=False)
-        return self._log(x, target, weight, outcome)
+        batch = self._unpack(data)
+        noise = self.draw_noise(batch.x, self.state.next_key(training=False))
+        outcome = self._evaluate_batch(batch, noise, training=False)
+        return self._log(batch, outcome)
 
-    def _unpack(self, data: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
+    def _checked(self, x: Any, y: Any, prefix: str = "") -> tuple[Any, int]:
+        """Return x with its condition, checked, and the number of examples, 0 if unknown."""
+        condition = None
+        given = isinstance(x, Mapping)
+        if given:
+            x, condition = split_mapping(prefix, x)
+        missing = self.missing is not None
+        size = check_data(x, y, self.event_shape, self.likelihood, prefix, missing=missing)
+        if not is_arrays(x):
+            return x, size
+        condition = self.conditions.check(f"{prefix}condition", condition, size)
+        return ({"x": x, "condition": condition} if condition is not None else x), size
+
+    def _adapt(self, x: Any, y: Any) -> None:
+        if int(self.state.adapted.numpy()):
+            return
+        for part, position in ((self.prior, 0), (self.likelihood, 1)):
+            if part.adapt_rows:
+                seed = int(self.state.noise_seed.numpy())
+                rows = some_examples(x, y, position, part.adapt_rows, seed)
+                if part is self.prior:
+                    self.prior.adapt(rows, self.context())
+                else:
+                    self.likelihood.adapt(rows)
+        self.state.adapted.assign(1)
+
+    def _unpack(self, data: Any) -> _Batch:
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+        condition = None
+        if isinstance(x, Mapping):
+            x, condition = split_mapping("", x)
+            condition = self.conditions.tensor(condition)
+        if condition is None and self.conditions.shape is not None:
+            self.conditions.check("condition", None, 0)
         check_shape("x", x.shape, self.event_shape)
         x = numerics.as_density(x)
         target = x
@@ -281,18 +256,14 @@ class BoundModel(keras.Model):
             target = numerics.as_density(y)
         if weight is not None:
             weight = tf.reshape(numerics.as_density(weight), [-1])
-        return x, target, weight
+        return _Batch(x, target, condition, weight)
 
-    def _evaluate_batch(
-        self,
-        x: tf.Tensor,
-        target: tf.Tensor,
-        weight: tf.Tensor | None,
-        noise: Noise,
-        *,
-        training: bool,
-    ) -> _Outcome:
-        context = self.context(training=training)
+    def _evaluate_batch(self, batch: _Batch, noise: Noise, *, training: bool) -> _Outcome:
+        x, target, _, weight = batch
+        condition = self.conditions.prepared(batch.condition, x)
+        if condition is not None and training and "condition" in noise:
+            condition = self.conditions.dropped(condition, noise["condition"]["dropout"])
+        context = self.context(training=training, condition=condition)
         terms = self.elbo_terms(x, target, noise, context)
         bound = self._bound(terms, context)
         followed = bound.value if bound.surrogate is None else bound.surrogate
@@ -318,10 +289,13 @@ class BoundModel(keras.Model):
             name: tf.math.divide_no_nan(summed(v), local) for name, v in per_example.items()
         }
         logs["loss"] = extra - tf.math.divide_no_nan(summed(bound.value), local)
-        logs.update(self.objective.scheduled(context))
+        for part in (self.objective, self.posterior):
+            logs.update(part.scheduled(context))
 
         watched = {
-            "x": [x, target],
+            "x": [x, target]
+            if self.missing is None
+            else [_without_nan(x), _without_nan(target)],
             "log_likelihood": [terms.log_likelihood],
             "log_prior": [terms.log_prior],
             "log_posterior": [terms.log_posterior],
@@ -329,52 +303,41 @@ class BoundModel(keras.Model):
             "loss": [loss],
         }
         finite = {name: update.all_finite(tensors) for name, tensors in watched.items()}
-        finite["support"] = ~self.likelihood.support.violations(target)
-        decoded = self.call(x) if self._compile_metrics is not None else target
+        finite["support"] = ~self.likelihood.violations(target)
+        decoded = target
+        if self._compile_metrics is not None:
+            given = batch.condition is not None
+            decoded = self.call({"x": x, "condition": batch.condition} if given else x)
         return _Outcome(loss, logs, finite, decoded)
 
     def _bound(self, terms: ElboTerms, context: Context) -> Bound:
+        if terms.weighted_log_likelihood is not None:
+            terms = terms._replace(log_likelihood=terms.weighted_log_likelihood)
         if not self.objective.coupled or update.number_of_replicas() == 1:
             return self.objective.bound(terms, context)
         bound = self.objective.bound(gather_terms(terms), context)
         return Bound(*(local_part(v, terms) for v in bound))
 
-    def _log(
-        self, x: tf.Tensor, target: tf.Tensor, weight: tf.Tensor | None, outcome: _Outcome
-    ) -> dict[str, tf.Tensor]:
+    def _log(self, batch: _Batch, outcome: _Outcome) -> dict[str, tf.Tensor]:
+        rows = tf.shape(batch.x)[0]
         for metric in self.metrics:
             if metric.name in outcome.logs:
-                metric.update_state(outcome.logs[metric.name], sample_weight=tf.shape(x)[0])
+                metric.update_state(outcome.logs[metric.name], sample_weight=rows)
         logs: dict[str, tf.Tensor] = self.compute_metrics(
-            x, target, outcome.reconstruction, weight
+            batch.x, batch.target, outcome.reconstruction, batch.weight
         )
         return logs
-
-    # What Keras loses: the state of the networks' Dropout layers.
-
-    def save_own_variables(self, store: Any) -> None:
-        """Save the networks' seed states too; Keras leaves them out."""
-        super().save_own_variables(store)
-        for index, state in enumerate(self._seed_states()):
-            store[f"seed_state_{index}"] = state.numpy()
-
-    def load_own_variables(self, store: Any) -> None:
-        """Load what `save_own_variables` saved."""
-        states = self._seed_states()
-        names = {f"seed_state_{index}" for index in range(len(states))}
-        keys = [key for key in store.keys() if key not in names]  # noqa: SIM118 (no dict)
-        super().load_own_variables({key: store[key] for key in keys})
-        for index, state in enumerate(states):
-            state.assign(store[f"seed_state_{index}"])
-
-    def _seed_states(self) -> list[Any]:
-        weights = {id(v) for v in self.weights}
-        return [v for v in self.variables if id(v) not in weights]
 
 
 def _target(x: Any, y: Any, sample_weight: Any) -> Any:
     # Keras silently drops the weights of data that has no y.
-    return x if y is None and sample_weight is not None else y
+    if y is not None or sample_weight is None:
+        return y
+    return x["x"] if isinstance(x, Mapping) else x
+
+
+def _without_nan(x: tf.Tensor) -> tf.Tensor:
+    return tf.where(tf.math.is_nan(x), tf.zeros_like(x), x)
 
 
 def _as_list(callbacks: Any) -> list[Any]:

@@ -16,6 +16,7 @@ __all__ = [
     "any_replica",
     "apply_update",
     "number_of_replicas",
+    "projected_kernels",
     "restore_unless",
     "scales_loss",
 ]
@@ -103,6 +104,13 @@ def restore_unless(
         return
     for variable, old in zip(variables, before):
         variable.assign(tf.where(finite, tf.convert_to_tensor(variable), old))
+
+
+def projected_kernels(model: keras.Model) -> list[Any]:
+    """Weights that the forward pass itself changes, as spectral normalisation does."""
+    layers = model._flatten_layers(include_self=False)
+    wrappers = [la for la in layers if isinstance(la, keras.layers.SpectralNormalization)]
+    return [wrapper.layer.kernel for wrapper in wrappers]
 
 
 def _if(condition: tf.Tensor, branch: Callable[[], Any]) -> None:

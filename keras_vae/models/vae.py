@@ -14,7 +14,7 @@ from keras_vae import numerics
 from keras_vae.component import FromSignature, register
 from keras_vae.likelihoods import Likelihood
 from keras_vae.models.composition import check_composition
-from keras_vae.models.heads import attach_head, features_of
+from keras_vae.models.conditions import Conditions
 from keras_vae.models.state import TrainingState
 from keras_vae.models.training import WATCHED, Noise
 from keras_vae.models.verbs import Verbs
@@ -37,11 +37,13 @@ class VAE(FromSignature, Verbs):
 
     `fit(x)` reconstructs x; `fit(x, y)` reconstructs y from x (denoising). Data may be NumPy
     arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset`, with sample weights as in
-    Keras.
+    Keras. A conditional model takes `{"x": ..., "condition": ...}` in place of x.
 
     Args:
         encoder: Any Keras model or layer, `x [batch, *event_shape]` -> features.
-        decoder: Any Keras model or layer, `z [batch, latent_dim]` -> features.
+        decoder: Any Keras model or layer, `z [batch, latent_dim]` -> features. One with a true
+            attribute `autoregressive` is also given the target, shifted by one along the
+            first axis of the event, and writes sequences step by step.
         posterior: q(z|x), from `keras_vae.posteriors`.
         prior: p(z), from `keras_vae.priors`. Defaults to `StandardNormal()`.
         likelihood: p(x|z), from `keras_vae.likelihoods`.
@@ -51,6 +53,16 @@ class VAE(FromSignature, Verbs):
         encoder_head: `False` if the encoder emits the posterior's parameters itself.
             Defaults to `True`: the model adds a dense head.
         decoder_head: The same for the decoder and the likelihood's parameters.
+        condition_shape: Shape of what the model is conditioned on, such as `(10,)` for one
+            of ten labels, which may be given as integers. Networks whose `call` takes
+            `condition` get it so; others as further elements or channels of their input.
+            Defaults to `None`: no condition.
+        condition_dropout: Share of training examples whose condition is dropped; the model
+            can then be used with and without. Defaults to `0.0`.
+        missing: `"nan"` if NaN in x stands for values that are missing: they do not count in
+            the bound (Mattei and Frellsen 2019, equation 3), and the encoder sees x with
+            something in their place and, as further channels, what was observed. Defaults to
+            `None`: NaN is an error.
         seed: Of all noise drawn in training and evaluation. Defaults to `None`: taken from
             Python's generator, which `keras.utils.set_random_seed` sets.
         **kwargs: As in any Keras model.
@@ -89,6 +101,9 @@ class VAE(FromSignature, Verbs):
         event_shape: Sequence[int],
         encoder_head: bool = True,
         decoder_head: bool = True,
+        condition_shape: Sequence[int] | None = None,
+        condition_dropout: float = 0.0,
+        missing: str | None = None,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -98,6 +113,20 @@ class VAE(FromSignature, Verbs):
             objective = ELBO() if has_density else LogLikelihood()
         check_composition(posterior, prior, likelihood, objective)
         event_shape = _as_event_shape(event_shape)
+        conditions = Conditions(condition_shape, condition_dropout)
+        if prior.needs_condition and conditions.shape is None:
+            raise ValueError(
+                f"A {type(prior).__name__} prior depends on a condition, but the model has "
+                f"none. Pass condition_shape=..., or use another prior."
+            )
+        if missing not in (None, "nan"):
+            raise ValueError(f"`missing` must be None or 'nan'. Received: missing={missing!r}.")
+        if missing and not likelihood.maskable:
+            raise ValueError(
+                f"A {type(likelihood).__name__} likelihood cannot leave out parts of an event, "
+                f"so that values may not be missing. Received: missing={missing!r}. Use "
+                f"another likelihood, or impute first."
+            )
         # The networks cast for themselves; log-densities keep their precision.
         super().__init__(autocast=False, **kwargs)
         self.encoder = encoder
@@ -109,8 +138,12 @@ class VAE(FromSignature, Verbs):
         self.event_shape = event_shape
         self.encoder_head = encoder_head
         self.decoder_head = decoder_head
+        self.condition_shape = condition_shape
+        self.condition_dropout = condition_dropout
+        self.missing = missing
         self.seed = seed
-        self._functions: dict[str, Any] = {}  # the verbs, compiled
+        self.conditions = conditions
+        self._functions: dict[tuple[str, bool], Any] = {}  # the verbs, compiled
         self.state = TrainingState(WATCHED, numerics.new_seed() if seed is None else seed)
         self.track()
         self.build((None, *event_shape))
@@ -121,7 +154,12 @@ class VAE(FromSignature, Verbs):
             return
         event_shape = self.event_shape
         self.posterior.build(None)
-        self.prior.bind(event_shape, self.likelihood.support)
+        self.prior.bind(
+            event_shape,
+            self.likelihood.support,
+            self.conditions.prepared_shape,
+            posterior=self.posterior,
+        )
         self.prior.build(self.posterior.latent_shape)
         self.likelihood.build(event_shape)
         self.objective.build(event_shape)
@@ -136,63 +174,30 @@ class VAE(FromSignature, Verbs):
                 f"`prior` was built for latents of shape {self.prior.latent_shape}, but the "
                 f"posterior's have {self.posterior.latent_shape}. Use a fresh one."
             )
-        for network in (self.encoder, self.decoder):
-            if hasattr(network, "bind") and not network.built:
-                network.bind(event_shape)
-        features = features_of("encoder", self.encoder, event_shape)
-        self._to_posterior = attach_head(
-            "encoder",
-            self.encoder,
-            features,
-            self.posterior.params_shape,
-            wanted=self.encoder_head,
-            dtype=self.dtype_policy,
-        )
-        features = features_of("decoder", self.decoder, self.posterior.latent_shape)
-        self._to_likelihood = attach_head(
-            "decoder",
-            self.decoder,
-            features,
-            self.likelihood.params_shape(event_shape),
-            wanted=self.decoder_head,
-            dtype=self.dtype_policy,
-        )
+        self.build_networks()
         self.built = True
 
     def get_build_config(self) -> None:
         """Nothing to save: the constructor builds."""
         return
 
-    # The two networks, with their heads.
-
-    def posterior_params(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Parameters of q(z|x), `[batch, *params_shape]`."""
-        features = self.encoder(x, training=training)
-        return numerics.as_density(self._to_posterior(features, training=training))
-
-    def likelihood_params(self, z: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Parameters of p(x|z), `[*leading, *params_shape]`, of z `[*leading, latent_dim]`."""
-        latent_shape = self.posterior.latent_shape
-        leading = tf.shape(z)[: z.shape.rank - len(latent_shape)]
-        features = self.decoder(tf.reshape(z, (-1, *latent_shape)), training=training)
-        params = numerics.as_density(self._to_likelihood(features, training=training))
-        return tf.reshape(params, tf.concat([leading, params.shape[1:]], axis=0))
-
-    def call(self, x: Any, training: bool = False) -> tf.Tensor:
-        """Reconstruct: the likelihood's mean at the posterior's mean, `[batch, *event]`."""
-        z = self.posterior.point(self.posterior_params(numerics.as_density(x), training))
-        return self.likelihood.point(self.likelihood_params(z, training))
-
     # The bound.
 
-    def context(self, *, training: bool = False) -> Context:
-        """What parts may know about the present step."""
+    def context(self, *, training: bool = False, condition: tf.Tensor | None = None) -> Context:
+        """What parts may know about the present step.
+
+        Args:
+            training: Whether it is a training step.
+            condition: `[batch, *conditions.prepared_shape]`. Defaults to `None`: none, or
+                none known.
+        """
         return Context(
             step=tf.convert_to_tensor(self.state.step),
             training=training,
+            condition=condition,
             data_size=tf.convert_to_tensor(self.state.data_size),
             encode=lambda x: self.posterior_params(x, training),
-            decode=lambda z: self.likelihood_params(z, training),
+            decode=lambda z: self.likelihood_params(z, training, condition),
             posterior=self.posterior,
         )
 
@@ -206,16 +211,22 @@ class VAE(FromSignature, Verbs):
 
         Returns:
             `"posterior"` and, if the objective wants latents of it, `"prior"`: their noise by
-            name, each `[sample, batch, *shape]`.
+            name, each `[sample, batch, *shape]`; and `"condition"`, `[batch]`, if conditions
+            are dropped.
         """
-        leading = [self.objective.samples if samples is None else samples, tf.shape(x)[0]]
+        rows = tf.shape(x)[0]
+        leading = [self.objective.samples if samples is None else samples, rows]
         specs = {"posterior": self.posterior.noise_spec()}
         if "prior_latents" in self.objective.requires:
             specs["prior"] = self.prior.noise_spec()
-        return {
+        noise = {
             name: numerics.draw_noise(spec, leading, numerics.fold_in(key, index))
             for index, (name, spec) in enumerate(specs.items())
         }
+        if self.conditions.optional:
+            spec = {"dropout": numerics.NoiseSpec("uniform", ())}
+            noise["condition"] = numerics.draw_noise(spec, [rows], numerics.fold_in(key, 2))
+        return noise
 
     def elbo_terms(
         self, x: tf.Tensor, target: tf.Tensor, noise: Noise, context: Context
@@ -223,27 +234,39 @@ class VAE(FromSignature, Verbs):
         """Everything an objective may look at.
 
         Args:
-            x: What the encoder sees, `[batch, *event]`.
+            x: What the encoder is given, `[batch, *event]`.
             target: What is to be reconstructed, `[batch, *event]`.
             noise: As from `draw_noise`.
             context: As from `context`.
         """
         requires = self.objective.requires
-        params = self.posterior_params(x, context.training)
+        context, target = self.masked(context, target)
+        if self.autoregressive:
+            context = context._replace(
+                decode=lambda z: self.likelihood_params(
+                    z, context.training, context.condition, target
+                )
+            )
+        params = self.posterior_params(x, context.training, context.condition)
         draw = self.posterior.sample_and_log_prob(params, noise["posterior"], context)
         log_prior = kl = gradient = None
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(draw.latents)
-            decoded = self.likelihood_params(draw.latents, context.training)
-            log_likelihood = self.likelihood.log_prob(decoded, target, context.mask, context)
+            decoded = self.likelihood_params(
+                draw.latents, context.training, context.condition, target
+            )
+            observed = (decoded, target, context.mask, context)
+            log_likelihood = self.likelihood.log_prob(*observed)
+            weighted = self.likelihood.weighted_log_prob(*observed)
             if self.posterior.has_density:
                 log_prior = self.prior.log_prob(draw.latents, context)
-                log_joint = log_likelihood + log_prior
+                log_joint = log_prior + (log_likelihood if weighted is None else weighted)
         if "log_joint_gradient" in requires:
             of_joint = tape.gradient(log_joint, draw.latents)
             gradient = self._log_joint_gradient(of_joint, params, draw, context)
         if self.posterior.has_density:
-            kl = self.prior.kl(self.posterior, params, draw, context)
+            known = draw._replace(log_prior=log_prior)
+            kl = self.prior.kl(self.posterior, params, known, context)
         return ElboTerms(
             log_likelihood=log_likelihood,
             log_prior=log_prior,
@@ -262,6 +285,7 @@ class VAE(FromSignature, Verbs):
             posterior_params=params if "posterior_params" in requires else None,
             log_joint_gradient=gradient,
             kl_blocks=self.prior.kl_blocks(self.posterior),
+            weighted_log_likelihood=weighted,
         )
 
     def _log_joint_gradient(

@@ -6,61 +6,47 @@ Floor 4.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from keras_vae import estimators, numerics
+from keras_vae import numerics
+from keras_vae.models.batching import ROWS
 from keras_vae.models.checks import check_array
-from keras_vae.models.training import BoundModel
+from keras_vae.models.conditions import attach
+from keras_vae.models.scores import Scores
 from keras_vae.networks import Network
+from keras_vae.priors import Prior
 
 __all__ = ["Verbs"]
 
-# Rows that one call of a network gets, unless told otherwise: enough to keep the machine
-# busy, few enough for the largest layer to stay small in memory.
-_ROWS = 1024
 
-
-class Verbs(BoundModel):
+class Verbs(Scores):
     """Methods that take and return arrays, in batches, through compiled functions.
 
     Each is compiled once per model, whatever the number of examples. Random ones take a
     `seed`; without it, Python's generator gives one (`keras.utils.set_random_seed`).
-
-    Subclassing: set the attributes below, and implement the methods that raise here.
     """
-
-    encoder: Any
-    decoder: Any
-    _to_posterior: keras.Sequential
-    _to_likelihood: keras.Sequential
-    _functions: dict[str, Any]  # compiled, by name
-
-    def posterior_params(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Parameters of q(z|x), `[batch, *params_shape]`."""
-        raise NotImplementedError
-
-    def likelihood_params(self, z: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Parameters of p(x|z), `[*leading, *params_shape]`."""
-        raise NotImplementedError
 
     def encode(
         self,
         x: Any,
         *,
+        condition: Any = None,
         sample: bool = False,
         return_scale: bool = False,
         seed: int | None = None,
-        batch_size: int = _ROWS,
+        batch_size: int = ROWS,
     ) -> Any:
-        """Latents of x: the posterior's mean, or a draw.
+        """Latents of x: the posterior's point - its mean, where that is a latent - or a draw.
 
         Args:
             x: `[examples, *event_shape]`.
+            condition: One per example, or one for all; labels may be integers. Defaults to
+                `None`: no condition.
             sample: Whether to draw instead. Defaults to `False`.
             return_scale: Whether to return the standard deviations too. Defaults to `False`.
             seed: Of the draw. Defaults to `None`: a fresh one.
@@ -70,27 +56,41 @@ class Verbs(BoundModel):
             `[examples, latent_dim]`, or a tuple of two such arrays.
 
         Raises:
-            ValueError: If x has the wrong shape, is empty or not finite.
+            ValueError: If x has the wrong shape, is empty or not finite, or the scale is asked
+                of a posterior whose scale is not known.
         """
+        if return_scale and not self.posterior.has_moments:
+            raise ValueError(
+                f"The scale of a {type(self.posterior).__name__} posterior is not known in "
+                f"closed form. Draw latents instead: encode(x, sample=True)."
+            )
 
-        def encode(x: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            params = self.posterior_params(x)
+        def encode(
+            x: tf.Tensor, key: tf.Tensor, condition: Any = None
+        ) -> tuple[tf.Tensor, ...]:
+            condition = self.conditions.prepared(condition, x)
+            params = self.posterior_params(x, condition=condition)
+            if not sample:
+                point = self.posterior.point(params)
+                return (point, self.posterior.scale(params)) if return_scale else (point,)
             noise = numerics.draw_noise(
                 self.posterior.noise_spec(), [1, tf.shape(x)[0]], numerics.fold_in(key, 0)
             )
-            draw = self.posterior.sample_and_log_prob(params, noise, self.context())
-            return self.posterior.point(params), self.posterior.scale(params), draw.latents[0]
+            context = self.context(condition=condition)
+            z = self.posterior.sample_and_log_prob(params, noise, context).latents[0]
+            return (z, self.posterior.scale(params)) if return_scale else (z,)
 
-        x = check_array("x", x, self.event_shape)
-        mean, scale, draw = self._in_batches("encode", encode, x, batch_size, seed)
-        latents = draw if sample else mean
-        return (latents, scale) if return_scale else latents
+        x = self._data(x)
+        name = f"encode {sample} {return_scale}"
+        results = self._in_batches(name, encode, x, batch_size, seed, condition)
+        return tuple(results) if return_scale else results[0]
 
-    def decode(self, z: Any, *, batch_size: int = _ROWS) -> np.ndarray:
-        """Mean of p(x|z).
+    def decode(self, z: Any, *, condition: Any = None, batch_size: int = ROWS) -> np.ndarray:
+        """The value that stands for p(x|z): its mean, or for categories the most probable.
 
         Args:
             z: `[examples, latent_dim]`.
+            condition: One per example, or one for all. Defaults to `None`.
             batch_size: Examples at a time. Defaults to `1024`.
 
         Returns:
@@ -100,38 +100,55 @@ class Verbs(BoundModel):
             ValueError: If z has the wrong shape, is empty or not finite.
         """
 
-        def decode(z: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor]:
-            return (self.likelihood.point(self.likelihood_params(z)),)
+        def decode(z: tf.Tensor, key: tf.Tensor, condition: Any = None) -> tuple[tf.Tensor]:
+            condition = self.conditions.prepared(condition, z)
+            return (self.decoded_points(z, condition),)
 
         z = check_array("z", z, self.posterior.latent_shape)
-        return self._in_batches("decode", decode, z, batch_size)[0]
+        return self._in_batches("decode", decode, z, batch_size, condition=condition)[0]
 
-    def reconstruct(self, x: Any, *, batch_size: int = _ROWS) -> np.ndarray:
-        """Mean of p(x|z) at the posterior's mean, `[examples, *event_shape]`.
+    def reconstruct(
+        self, x: Any, *, condition: Any = None, batch_size: int = ROWS
+    ) -> np.ndarray:
+        """Decode the latents that stand for x, `[examples, *event_shape]`.
 
         The same as `predict`, without its progress bar and callbacks.
+
+        Args:
+            x: `[examples, *event_shape]`.
+            condition: One per example, or one for all. Defaults to `None`.
+            batch_size: Examples at a time. Defaults to `1024`.
         """
 
-        def reconstruct(x: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor]:
-            return (self.call(x),)
+        def reconstruct(
+            x: tf.Tensor, key: tf.Tensor, condition: Any = None
+        ) -> tuple[tf.Tensor]:
+            condition = self.conditions.prepared(condition, x)
+            z = self.posterior.point(self.posterior_params(x, condition=condition))
+            return (self.decoded_points(z, condition),)
 
-        x = check_array("x", x, self.event_shape)
-        return self._in_batches("reconstruct", reconstruct, x, batch_size)[0]
+        x = self._data(x)
+        return self._in_batches("reconstruct", reconstruct, x, batch_size, 0, condition)[0]
 
     def generate(
         self,
         count: int,
         *,
+        condition: Any = None,
+        prior: Prior | None = None,
         sample: bool = False,
         seed: int | None = None,
-        batch_size: int = _ROWS,
+        batch_size: int = ROWS,
     ) -> np.ndarray:
         """New data: latents from the prior, decoded.
 
         Args:
             count: How many.
-            sample: Whether to draw from p(x|z) rather than return its mean. Defaults to
-                `False`.
+            condition: One for each, or one for all. Defaults to `None`.
+            prior: Where latents come from, such as a density fitted to the codes of training
+                data (`keras_vae.samplers`). Defaults to `None`: the model's.
+            sample: Whether to draw from p(x|z) rather than return the value that stands for
+                it. Defaults to `False`.
             seed: Of the draws. Defaults to `None`: a fresh one.
             batch_size: Examples at a time. Defaults to `1024`.
 
@@ -139,178 +156,122 @@ class Verbs(BoundModel):
             `[count, *event_shape]`.
 
         Raises:
-            ValueError: If `count` is not a positive integer.
+            ValueError: If `count` is not a positive integer, or `prior` has other latents.
         """
+        prior = self.prior if prior is None else self._fitting(prior)
         if not isinstance(count, int) or count < 1:
             raise ValueError(f"`count` must be an integer >= 1. Received: count={count!r}.")
 
-        def generate(rows: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor]:
+        def generate(
+            rows: tf.Tensor, key: tf.Tensor, condition: Any = None
+        ) -> tuple[tf.Tensor]:
+            condition = self.conditions.prepared(condition, rows)
             noise = numerics.draw_noise(
-                self.prior.noise_spec(), [tf.shape(rows)[0]], numerics.fold_in(key, 0)
+                prior.noise_spec(), [tf.shape(rows)[0]], numerics.fold_in(key, 0)
             )
-            params = self.likelihood_params(self.prior.sample(noise, self.context()))
-            if sample:
-                return (self.likelihood.sample(params, numerics.fold_in(key, 1)),)
-            return (self.likelihood.point(params),)
+            z = prior.sample(noise, self.context(condition=condition))
+            key_of_x = numerics.fold_in(key, 1) if sample else None
+            return (self.decoded_points(z, condition, key_of_x),)
 
         rows = np.zeros(count, "float32")
-        return self._in_batches(f"generate {sample}", generate, rows, batch_size, seed)[0]
+        name = f"generate {sample} {'' if prior is self.prior else id(prior)}"
+        return self._in_batches(name, generate, rows, batch_size, seed, condition)[0]
 
-    def elbo(
-        self,
-        x: Any,
-        *,
-        samples: int = 1,
-        seed: int | None = None,
-        batch_size: int = _ROWS,
-    ) -> np.ndarray:
-        """Evidence lower bound of each example in nats, at beta 1 whatever the objective.
+    def with_prior(self, prior: Prior) -> Self:
+        """Copy the model, but for its prior.
 
         Args:
-            x: `[examples, *event_shape]`.
-            samples: Latents drawn per example. Defaults to `1`.
-            seed: Of the draws. Defaults to `None`: a fresh one.
-            batch_size: Examples at a time. Defaults to `1024`.
+            prior: Such as one fitted to the codes of training data (`keras_vae.samplers`).
 
         Returns:
-            `[examples]`.
+            A new model with the same weights and that prior; not compiled.
 
         Raises:
-            ValueError: If x is bad, or the posterior has no density.
+            ValueError: If the prior does not go with the other parts.
         """
-        self._require_density("elbo")
-
-        def elbo(x: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor]:
-            noise = self.draw_noise(x, key, samples)
-            terms = self.elbo_terms(x, x, noise, self.context())
-            kl = tf.reduce_sum(terms.kl, axis=-1)
-            return (tf.reduce_mean(terms.log_likelihood, axis=0) - kl,)
-
-        x = check_array("x", x, self.event_shape, self.likelihood)
-        return self._in_batches(f"elbo {samples}", elbo, x, batch_size, seed)[0]
-
-    def log_marginal(
-        self,
-        x: Any,
-        *,
-        samples: int = 5_000,
-        seed: int | None = None,
-        batch_size: int = 128,
-    ) -> np.ndarray:
-        """Importance-weighted estimate of log p(x) of each example, in nats.
-
-        A lower bound in expectation that tightens with the number of samples. Memory does
-        not grow with `samples` or with the number of examples.
-
-        Args:
-            x: `[examples, *event_shape]`.
-            samples: Latents drawn per example. Defaults to `5000`.
-            seed: Of the draws. Defaults to `None`: a fresh one.
-            batch_size: Examples at a time. Defaults to `128`.
-
-        Returns:
-            `[examples]`.
-
-        Raises:
-            ValueError: If x is bad, `samples < 1`, or the posterior has no density.
-
-        Reference: Burda, Grosse and Salakhutdinov (2016), equation 8.
-        """
-        self._require_density("log_marginal")
-        if not isinstance(samples, int) or samples < 1:
-            raise ValueError(f"`samples` must be an integer >= 1. Received: {samples!r}.")
-        chunk = max(1, min(samples, 4 * _ROWS // batch_size))
-
-        def log_marginal(x: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor]:
-            context = self.context()
-            params = self.posterior_params(x)
-            batch = tf.shape(x)[0]
-
-            def draw(index: tf.Tensor) -> tf.Tensor:
-                noise = numerics.draw_noise(
-                    self.posterior.noise_spec(), [chunk, batch], numerics.fold_in(key, index)
-                )
-                draw = self.posterior.sample_and_log_prob(params, noise, context)
-                z, log_posterior = draw.latents, draw.log_prob
-                decoded = self.likelihood_params(z)
-                log_likelihood = self.likelihood.log_prob(decoded, x, None, context)
-                return log_likelihood + self.prior.log_prob(z, context) - log_posterior
-
-            total = estimators.chunked_log_mean_exp(draw, samples, chunk, batch)
-            return (tf.cast(total, numerics.density_dtype()),)
-
-        x = check_array("x", x, self.event_shape, self.likelihood)
-        name = f"log_marginal {samples} {chunk}"
-        return self._in_batches(name, log_marginal, x, batch_size, seed)[0]
+        given = keras.saving.serialize_keras_object(prior)
+        copy: Self = type(self).from_config({**self.get_config(), "prior": given})
+        for name in ("encoder", "decoder", "posterior", "likelihood", "objective"):
+            getattr(copy, name).set_weights(getattr(self, name).get_weights())
+        for name in ("_to_posterior", "_to_likelihood"):
+            getattr(copy, name).set_weights(getattr(self, name).get_weights())
+        copy.prior.set_weights(prior.get_weights())
+        copy.state.set_weights(self.state.get_weights())
+        return copy
 
     # Distributions and plain models.
 
-    def posterior_of(self, x: Any) -> tfp.distributions.Distribution:
+    def posterior_of(self, x: Any, condition: Any = None) -> tfp.distributions.Distribution:
         """q(z|x) as a TFP distribution with batch `[examples]`."""
-        return self.posterior.distribution(self.posterior_params(numerics.as_density(x)))
+        x = numerics.as_density(x)
+        params = self.posterior_params(x, condition=self._prepared(x, condition))
+        return self.posterior.distribution(params)
 
-    def likelihood_of(self, z: Any) -> tfp.distributions.Distribution:
+    def likelihood_of(self, z: Any, condition: Any = None) -> tfp.distributions.Distribution:
         """p(x|z) as a TFP distribution with batch `[examples]`."""
-        return self.likelihood.distribution(self.likelihood_params(numerics.as_density(z)))
+        z = numerics.as_density(z)
+        params = self.likelihood_params(z, condition=self._prepared(z, condition))
+        return self.likelihood.distribution(params)
 
-    def prior_distribution(self) -> tfp.distributions.Distribution:
-        """p(z) as a TFP distribution."""
-        return self.prior.distribution(self.context())
+    def prior_distribution(self, condition: Any = None) -> tfp.distributions.Distribution:
+        """p(z) as a TFP distribution; given conditions, one for each."""
+        condition = self.conditions.check("condition", condition, None)
+        prepared = self.conditions.prepared(self.conditions.tensor(condition), tf.zeros([1]))
+        return self.prior.distribution(self.context(condition=prepared))
 
     def encoder_model(self) -> keras.Model:
-        """A plain Keras model x -> posterior mean that shares the weights.
+        """A plain Keras model x -> the posterior's point that shares the weights.
 
         Made of stock layers where the network is one of `keras_vae.networks`: its file
-        loads without keras_vae.
+        loads without keras_vae. A conditional model's takes `[x, condition]`.
         """
         x = keras.Input(self.event_shape, name="x")
-        params = self._to_posterior(_inlined(self.encoder)(x))
-        mean = self.posterior.point(keras.ops.cast(params, numerics.density_dtype()))
-        return keras.Model(x, mean, name="encoder")
+        inputs, condition = self._with_condition_input(x)
+        view, options = attach(self.encoder, self.encoder_view(x), condition, "encoder")
+        params = self._to_posterior(_inlined(self.encoder)(view, **options))
+        point = self.posterior.point(keras.ops.cast(params, numerics.density_dtype()))
+        return keras.Model(inputs, point, name="encoder")
 
     def decoder_model(self) -> keras.Model:
-        """A plain Keras model z -> likelihood mean that shares the weights."""
+        """A plain Keras model z -> the point of p(x|z) that shares the weights.
+
+        A conditional model's takes `[z, condition]`.
+
+        Raises:
+            ValueError: If the decoder is autoregressive, which no single pass can be.
+        """
+        if self.autoregressive:
+            raise ValueError("An autoregressive decoder is a loop, not a plain model.")
         z = keras.Input(self.posterior.latent_shape, name="z")
-        params = self._to_likelihood(_inlined(self.decoder)(z))
-        mean = self.likelihood.point(keras.ops.cast(params, numerics.density_dtype()))
-        return keras.Model(z, mean, name="decoder")
+        inputs, condition = self._with_condition_input(z)
+        features, options = attach(self.decoder, z, condition, "decoder")
+        params = self._to_likelihood(_inlined(self.decoder)(features, **options))
+        point = self.likelihood.point(keras.ops.cast(params, numerics.density_dtype()))
+        return keras.Model(inputs, point, name="decoder")
 
-    def _require_density(self, verb: str) -> None:
-        if not self.posterior.has_density:
-            raise ValueError(
-                f"`{verb}` needs log q(z|x), but a {type(self.posterior).__name__} posterior "
-                f"has no density. Use a posterior with one, such as DiagonalNormal."
-            )
+    def _with_condition_input(self, x: Any) -> tuple[Any, Any]:
+        shape = self.conditions.prepared_shape
+        if shape is None:
+            return x, None
+        condition = keras.Input(shape, name="condition")
+        return [x, condition], condition
 
-    def _in_batches(
-        self,
-        name: str,
-        function: Callable[..., Any],
-        array: Any,
-        batch_size: int,
-        seed: int | None = 0,
-    ) -> list[np.ndarray]:
-        """Run a function over the rows of an array, compiled once under its name."""
-        if not isinstance(batch_size, int) or batch_size < 1:
+    def _prepared(self, rows: tf.Tensor, condition: Any) -> tf.Tensor | None:
+        condition = self.conditions.check("condition", condition, int(rows.shape[0] or 0))
+        return self.conditions.prepared(self.conditions.tensor(condition), rows)
+
+    def _fitting(self, prior: Prior) -> Prior:
+        if not prior.built:
             raise ValueError(
-                f"`batch_size` must be an integer >= 1. Received: batch_size={batch_size!r}."
+                f"`prior` has not been fitted or built. Received: {type(prior).__name__}. See "
+                f"keras_vae.samplers."
             )
-        if name not in self._functions:
-            signature = [
-                tf.TensorSpec((None, *array.shape[1:]), numerics.density_dtype()),
-                tf.TensorSpec([2], tf.int32),
-            ]
-            self._functions[name] = tf.function(function, input_signature=signature)
-        compiled = self._functions[name]
-        key = numerics.key_from_seed(seed)
-        parts = [
-            compiled(
-                numerics.as_density(array[start : start + batch_size]),
-                numerics.fold_in(key, start // batch_size),
+        if tuple(prior.latent_shape) != self.posterior.latent_shape:
+            raise ValueError(
+                f"`prior` has latents of shape {prior.latent_shape}. Received: a model of "
+                f"latents of shape {self.posterior.latent_shape}."
             )
-            for start in range(0, len(array), batch_size)
-        ]
-        return [np.concatenate([t.numpy() for t in each]) for each in zip(*parts)]
+        return prior
 
 
 def _inlined(network: Any) -> Callable[[Any], Any]:

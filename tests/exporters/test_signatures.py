@@ -55,3 +55,15 @@ def test_ops_stand_in_the_scope_of_their_part():
     scopes = {op.name.split("/")[0] for op in operations if op.type in ("Sigmoid", "MatMul")}
     assert scopes == {"decoder", "likelihood"}
     assert signature.parts == {"decoder": "ConvDecoder", "likelihood": "Bernoulli"}
+
+
+def test_a_conditional_model_takes_its_condition():
+    model = make_model(condition_shape=(4,))
+    signature = signatures.decode(model)
+    assert list(signature.inputs) == ["z", "condition"]
+    inputs = signature.probe(3)
+    assert inputs["condition"].shape == (3, 4)
+    expected = model.decode(inputs["z"], condition=inputs["condition"])
+    np.testing.assert_allclose(signature.evaluate(inputs)["x"], expected, rtol=1e-5, atol=1e-6)
+    traced = signature.traced(*(tf.constant(inputs[name]) for name in signature.inputs))
+    np.testing.assert_allclose(traced["x"], expected, rtol=1e-5, atol=1e-6)

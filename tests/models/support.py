@@ -18,13 +18,22 @@ class HandedNoiseVAE(keras_vae.VAE):
 
     def draw_noise(self, x, key, samples=None):
         samples = self.objective.samples if samples is None else samples
-        flat = tf.reshape(x, [tf.shape(x)[0], -1])
-        size = int(np.prod(self.event_shape))
-        width = samples * self.posterior.latent_dim
-        weights = np.random.default_rng(0).normal(size=(size, width))
-        noise = 1.5 * tf.sin(10.0 * flat @ tf.constant(weights, flat.dtype))
-        noise = tf.reshape(noise, [-1, samples, self.posterior.latent_dim])
-        return {"posterior": {"epsilon": tf.transpose(noise, [1, 0, 2])}}
+        specs = {"posterior": self.posterior.noise_spec(), "prior": self.prior.noise_spec()}
+        return {
+            part: {name: handed(x, spec, samples) for name, spec in of_part.items()}
+            for part, of_part in specs.items()
+        }
+
+
+def handed(x, spec, samples):
+    """Noise `[samples, batch, *shape]` as a function of x."""
+    flat = tf.reshape(x, [tf.shape(x)[0], -1])
+    sizes = (int(np.prod(x.shape[1:])), samples * int(np.prod(spec.shape)))
+    weights = np.random.default_rng(0).normal(size=sizes)
+    noise = tf.sin(10.0 * flat @ tf.constant(weights, flat.dtype))
+    noise = 1.5 * noise if spec.kind == "normal" else 0.5 + 0.499 * noise
+    noise = tf.reshape(noise, [-1, samples, *spec.shape])
+    return tf.transpose(noise, [1, 0, *range(2, 2 + len(spec.shape))])
 
 
 @register("tests")

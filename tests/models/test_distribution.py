@@ -53,8 +53,14 @@ def mirrored():
 @pytest.mark.filterwarnings("ignore:.*:UserWarning")
 @pytest.mark.parametrize(
     "objective",
-    [keras_vae.objectives.ELBO, keras_vae.objectives.IWAE, SpreadLatents],
-    ids=lambda cls: cls.__name__,
+    [
+        keras_vae.objectives.ELBO,
+        keras_vae.objectives.IWAE,
+        SpreadLatents,
+        lambda: keras_vae.objectives.InfoVAE(0.5, 20.0),
+        lambda: keras_vae.objectives.TCVAE(4.0, data_size=34),
+    ],
+    ids=["ELBO", "IWAE", "SpreadLatents", "InfoVAE", "TCVAE"],
 )
 def test_two_replicas_make_the_single_device_update(digits, mirrored, objective):
     x = digits[:34]

@@ -1,0 +1,88 @@
+"""Running functions of tensors over arrays, in batches, compiled once.
+
+Floor 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_vae import numerics
+from keras_vae.models.checks import check_array
+from keras_vae.models.wiring import TwoNetworks
+
+__all__ = ["ROWS", "InBatches"]
+
+# Rows that one call of a network gets, unless told otherwise: enough to keep the machine
+# busy, few enough for the largest layer to stay small in memory.
+ROWS = 1024
+
+
+class InBatches(TwoNetworks):
+    """A model whose methods take and return arrays of any length."""
+
+    _functions: dict[tuple[str, bool], Any]  # compiled, by name and whether conditional
+
+    def _data(self, x: Any, *, scored: bool = False) -> np.ndarray:
+        """Check x of a method; `scored` if its density is asked for."""
+        array: np.ndarray = check_array(
+            "x",
+            x,
+            self.event_shape,
+            self.likelihood if scored else None,
+            missing=self.missing is not None,
+        )
+        return array
+
+    def _in_batches(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        array: Any,
+        batch_size: int,
+        seed: int | None = 0,
+        condition: Any = None,
+    ) -> list[np.ndarray]:
+        """Run a function over the rows of an array, compiled once under its name.
+
+        Args:
+            name: Under which the compiled function is kept.
+            function: `(rows, key, condition=None) -> tensors`, with the condition as checked.
+            array: `[examples, ...]`.
+            batch_size: Examples at a time.
+            seed: Of the keys. `None`: a fresh one.
+            condition: As the user gave it.
+
+        Returns:
+            What the function returns, for all rows, as arrays.
+        """
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(
+                f"`batch_size` must be an integer >= 1. Received: batch_size={batch_size!r}."
+            )
+        condition = self.conditions.check("condition", condition, len(array))
+        function_key = (name, condition is not None)
+        if function_key not in self._functions:
+            dtype = numerics.density_dtype()
+            signature = [
+                tf.TensorSpec((None, *array.shape[1:]), dtype),
+                tf.TensorSpec([2], tf.int32),
+            ]
+            if condition is not None:
+                signature.append(tf.TensorSpec((None, *condition.shape[1:]), dtype))
+            self._functions[function_key] = tf.function(function, input_signature=signature)
+        compiled = self._functions[function_key]
+        key = numerics.key_from_seed(seed)
+        parts = []
+        for start in range(0, len(array), batch_size):
+            rows = slice(start, start + batch_size)
+            key_of_batch = numerics.fold_in(key, start // batch_size)
+            arguments = [numerics.as_density(array[rows]), key_of_batch]
+            if condition is not None:
+                arguments.append(numerics.as_density(condition[rows]))
+            parts.append(compiled(*arguments))
+        return [np.concatenate([t.numpy() for t in each]) for each in zip(*parts)]

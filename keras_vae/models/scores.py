@@ -1,0 +1,178 @@
+"""How well a model explains data: bounds and estimates of log p(x), and what is missing in x.
+
+Floor 4.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_vae import estimators, numerics
+from keras_vae.models.batching import ROWS, InBatches
+from keras_vae.objectives.base import require_samples
+
+__all__ = ["Scores"]
+
+
+class Scores(InBatches):
+    """Methods that score x, one number per example, or fill its holes."""
+
+    def elbo(
+        self,
+        x: Any,
+        *,
+        condition: Any = None,
+        samples: int = 1,
+        seed: int | None = None,
+        batch_size: int = ROWS,
+    ) -> np.ndarray:
+        """Evidence lower bound of each example in nats, at beta 1 whatever the objective.
+
+        Args:
+            x: `[examples, *event_shape]`.
+            condition: One per example, or one for all. Defaults to `None`.
+            samples: Latents drawn per example. Defaults to `1`.
+            seed: Of the draws. Defaults to `None`: a fresh one.
+            batch_size: Examples at a time. Defaults to `1024`.
+
+        Returns:
+            `[examples]`.
+
+        Raises:
+            ValueError: If x is bad, or the posterior has no density.
+        """
+        self._require_density("elbo")
+
+        def elbo(x: tf.Tensor, key: tf.Tensor, condition: Any = None) -> tuple[tf.Tensor]:
+            condition = self.conditions.prepared(condition, x)
+            noise = self.draw_noise(x, key, samples)
+            terms = self.elbo_terms(x, x, noise, self.context(condition=condition))
+            kl = tf.reduce_sum(terms.kl, axis=-1)
+            return (tf.reduce_mean(terms.log_likelihood, axis=0) - kl,)
+
+        x = self._data(x, scored=True)
+        return self._in_batches(f"elbo {samples}", elbo, x, batch_size, seed, condition)[0]
+
+    def log_marginal(
+        self,
+        x: Any,
+        *,
+        condition: Any = None,
+        samples: int = 5_000,
+        seed: int | None = None,
+        batch_size: int = 128,
+    ) -> np.ndarray:
+        """Importance-weighted estimate of log p(x) of each example, in nats.
+
+        A lower bound in expectation that tightens with the number of samples. Memory does
+        not grow with `samples` or with the number of examples.
+
+        Args:
+            x: `[examples, *event_shape]`.
+            condition: One per example, or one for all. Defaults to `None`.
+            samples: Latents drawn per example. Defaults to `5000`.
+            seed: Of the draws. Defaults to `None`: a fresh one.
+            batch_size: Examples at a time. Defaults to `128`.
+
+        Returns:
+            `[examples]`.
+
+        Raises:
+            ValueError: If x is bad, `samples < 1`, or the posterior has no density.
+
+        Reference: Burda, Grosse and Salakhutdinov (2016), equation 8.
+        """
+        self._require_density("log_marginal")
+        require_samples(samples)
+        chunk = max(1, min(samples, 4 * ROWS // batch_size))
+
+        def log_marginal(
+            x: tf.Tensor, key: tf.Tensor, condition: Any = None
+        ) -> tuple[tf.Tensor]:
+            condition = self.conditions.prepared(condition, x)
+            params = self.posterior_params(x, condition=condition)
+
+            def draw(index: tf.Tensor) -> tf.Tensor:
+                key_of_chunk = numerics.fold_in(key, index)
+                return self._weighted_draws(x, params, key_of_chunk, condition, chunk)[1]
+
+            total = estimators.chunked_log_mean_exp(draw, samples, chunk, tf.shape(x)[0])
+            return (tf.cast(total, numerics.density_dtype()),)
+
+        x = self._data(x, scored=True)
+        name = f"log_marginal {samples} {chunk}"
+        return self._in_batches(name, log_marginal, x, batch_size, seed, condition)[0]
+
+    def impute(
+        self,
+        x: Any,
+        *,
+        condition: Any = None,
+        samples: int = 200,
+        seed: int | None = None,
+        batch_size: int = 32,
+    ) -> np.ndarray:
+        """Fill what is missing in x, NaN, with what is expected there given the rest.
+
+        The expectation of p(x|z) over p(z|observed x), by self-normalised importance sampling
+        from the encoder's q(z|x); for categories the most probable one.
+
+        Args:
+            x: `[examples, *event_shape]`, NaN where missing.
+            condition: One per example, or one for all. Defaults to `None`.
+            samples: Latents drawn per example. Defaults to `200`.
+            seed: Of the draws. Defaults to `None`: a fresh one.
+            batch_size: Examples at a time. Defaults to `32`: all draws of a batch are held.
+
+        Returns:
+            `[examples, *event_shape]`: x, without NaN.
+
+        Raises:
+            ValueError: If the model was not made with `missing="nan"`, x is bad, or the
+                posterior has no density.
+
+        Reference: Mattei and Frellsen (2019), MIWAE, equation 12.
+        """
+        self._require_density("impute")
+        if self.missing is None:
+            raise ValueError("`impute` needs a model made with missing='nan'.")
+        require_samples(samples)
+
+        def impute(x: tf.Tensor, key: tf.Tensor, condition: Any = None) -> tuple[tf.Tensor]:
+            condition = self.conditions.prepared(condition, x)
+            params = self.posterior_params(x, condition=condition)
+            decoded, log_weight = self._weighted_draws(x, params, key, condition, samples)
+            weights = tf.nn.softmax(log_weight, axis=0)
+            best = self.likelihood.mixture_point(decoded, weights)
+            return (tf.where(tf.math.is_nan(x), best, x),)
+
+        x = self._data(x, scored=True)
+        name = f"impute {samples}"
+        return self._in_batches(name, impute, x, batch_size, seed, condition)[0]
+
+    def _weighted_draws(
+        self,
+        x: tf.Tensor,
+        params: tf.Tensor,
+        key: tf.Tensor,
+        condition: tf.Tensor | None,
+        samples: int,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Parameters of p(x|z) for draws of q(z|x), and log-weights `[samples, batch]`."""
+        context, target = self.masked(self.context(condition=condition), x)
+        noise = numerics.draw_noise(self.posterior.noise_spec(), [samples, tf.shape(x)[0]], key)
+        draw = self.posterior.sample_and_log_prob(params, noise, context)
+        decoded = self.likelihood_params(draw.latents, False, condition, target)
+        log_likelihood = self.likelihood.log_prob(decoded, target, context.mask, context)
+        log_prior = self.prior.log_prob(draw.latents, context)
+        return decoded, log_likelihood + log_prior - draw.log_prob
+
+    def _require_density(self, verb: str) -> None:
+        if not self.posterior.has_density:
+            raise ValueError(
+                f"`{verb}` needs log q(z|x), but a {type(self.posterior).__name__} posterior "
+                f"has no density. Use a posterior with one, such as DiagonalNormal."
+            )

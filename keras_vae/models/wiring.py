@@ -1,0 +1,234 @@
+"""The two networks of a model, with their heads, and what they are given.
+
+Floor 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_vae import numerics
+from keras_vae.models.conditions import attach, repeated
+from keras_vae.models.heads import attach_head, features_of, require_layer
+from keras_vae.models.sequences import write_sequence
+from keras_vae.models.training import BoundModel
+from keras_vae.terms import Context
+
+__all__ = ["TwoNetworks"]
+
+
+class TwoNetworks(BoundModel):
+    """A model of an encoder and a decoder, each a network and a head.
+
+    Subclassing: set the attributes below in the constructor and call `build_networks` once
+    the parts are built.
+    """
+
+    encoder: Any
+    decoder: Any
+    encoder_head: bool
+    decoder_head: bool
+    _to_posterior: keras.Sequential
+    _to_likelihood: keras.Sequential
+
+    def build_networks(self) -> None:
+        """Build the networks and make their heads."""
+        event_shape = self.event_shape
+        for network in (self.encoder, self.decoder):
+            if hasattr(network, "bind") and not network.built:
+                network.bind(event_shape)
+        features = self._features_of("encoder", self._symbolic_view())
+        self._to_posterior = attach_head(
+            "encoder",
+            self.encoder,
+            features,
+            self.posterior.params_shape,
+            wanted=self.encoder_head,
+            dtype=self.dtype_policy,
+        )
+        features = self._features_of("decoder", _symbol(self.posterior.latent_shape))
+        self._to_likelihood = attach_head(
+            "decoder",
+            self.decoder,
+            features,
+            self.likelihood.params_shape(event_shape),
+            wanted=self.decoder_head,
+            dtype=self.dtype_policy,
+        )
+        if self.autoregressive and (len(event_shape) != 2 or features[:-1] != event_shape[:-1]):
+            raise ValueError(
+                f"An autoregressive decoder writes events of shape (length, channels) and "
+                f"returns features of shape (None, length, n). Received: event_shape="
+                f"{event_shape}, features of shape {(None, *features)}."
+            )
+        if self.autoregressive and not self.likelihood.maskable:
+            raise ValueError(
+                f"An autoregressive decoder writes value by value, but the density of one "
+                f"value under this {type(self.likelihood).__name__} likelihood needs the "
+                f"whole event. Use another likelihood or decoder."
+            )
+
+    @property
+    def autoregressive(self) -> bool:
+        """Whether the decoder writes events step by step."""
+        return bool(getattr(self.decoder, "autoregressive", False))
+
+    def encoder_view(self, x: Any) -> Any:
+        """What the encoder sees of x, with its mask if values may be missing.
+
+        Args:
+            x: `[batch, *event]`, real or symbolic.
+        """
+        if not self.missing:
+            return self.likelihood.encoder_input(x)
+        observed = keras.ops.logical_not(keras.ops.isnan(x))
+        view = self.likelihood.encoder_input(self.likelihood.filled(x, observed))
+        mask = keras.ops.cast(observed, numerics.density_dtype())
+        # What stands in a hole is nothing to learn from.
+        if view.shape == x.shape:
+            view = view * mask
+        return keras.ops.concatenate([view, mask], axis=-1)
+
+    def posterior_params(
+        self, x: tf.Tensor, training: bool = False, condition: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Parameters of q(z|x), `[batch, *params_shape]`.
+
+        Args:
+            x: `[batch, *event]`.
+            training: As in Keras.
+            condition: As in a context: `[batch, *conditions.prepared_shape]`. Defaults to
+                `None`: none, or none known.
+        """
+        if condition is None:
+            condition = self.conditions.prepared(None, x)
+        view, options = attach(self.encoder, self.encoder_view(x), condition, "encoder")
+        features = self.encoder(view, training=training, **options)
+        return numerics.as_density(self._to_posterior(features, training=training))
+
+    def likelihood_params(
+        self,
+        z: tf.Tensor,
+        training: bool = False,
+        condition: tf.Tensor | None = None,
+        target: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Parameters of p(x|z), `[*leading, *params_shape]`.
+
+        Args:
+            z: `[*leading, latent_dim]`.
+            training: As in Keras.
+            condition: `[batch, *conditions.prepared_shape]` for `leading` that ends with
+                `batch`. Defaults to `None`: none, or none known.
+            target: `[batch, *event]`: what an autoregressive decoder is to predict, step by
+                step, and only it needs.
+
+        Raises:
+            ValueError: If the decoder is autoregressive and no target is given.
+        """
+        leading = tf.shape(z)[: z.shape.rank - len(self.posterior.latent_shape)]
+        z, options = self._decoder_input(z, condition)
+        if self.autoregressive:
+            if target is None:
+                raise ValueError(
+                    "p(x|z) of an autoregressive decoder depends on the values before: pass "
+                    "`target`, or let `generate` and `decode` write x step by step."
+                )
+            shifted = tf.concat([tf.zeros_like(target[:, :1]), target[:, :-1]], axis=1)
+            options["target"] = repeated(shifted, leading)
+        features = self.decoder(z, training=training, **options)
+        params = numerics.as_density(self._to_likelihood(features, training=training))
+        return tf.reshape(params, tf.concat([leading, params.shape[1:]], axis=0))
+
+    def decoded_points(
+        self,
+        z: tf.Tensor,
+        condition: tf.Tensor | None = None,
+        key: tf.Tensor | None = None,
+        training: bool = False,
+    ) -> tf.Tensor:
+        """Make x of z: the value that stands for p(x|z), or a draw.
+
+        An autoregressive decoder writes it step by step, from its own values.
+
+        Args:
+            z: `[batch, latent_dim]`.
+            condition: As in `likelihood_params`.
+            key: Key of the draw. Defaults to `None`: no draw, at each step the point.
+            training: As in Keras.
+
+        Returns:
+            `[batch, *event]`.
+        """
+        if self.autoregressive:
+            z, options = self._decoder_input(z, condition)
+            return write_sequence(
+                self.decoder, self._to_likelihood, self.likelihood, z, key, options
+            )
+        params = self.likelihood_params(z, training, condition)
+        return (
+            self.likelihood.point(params)
+            if key is None
+            else self.likelihood.sample(params, key)
+        )
+
+    def call(self, x: Any, training: bool = False) -> tf.Tensor:
+        """Reconstruct: the point of p(x|z) at the point of q(z|x), `[batch, *event]`.
+
+        Args:
+            x: `[batch, *event]`; a conditional model takes `{"x": ..., "condition": ...}`.
+            training: As in Keras.
+        """
+        x, condition = self.split_inputs(x)
+        condition = self.conditions.prepared(condition, x)
+        z = self.posterior.point(self.posterior_params(x, training, condition))
+        return self.decoded_points(z, condition, training=training)
+
+    def split_inputs(self, inputs: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Split what a conditional model is given into x and condition, as tensors."""
+        condition = None
+        if isinstance(inputs, Mapping):
+            inputs, condition = inputs["x"], inputs.get("condition")
+        return numerics.as_density(inputs), self.conditions.tensor(condition)
+
+    def masked(self, context: Context, target: tf.Tensor) -> tuple[Context, tf.Tensor]:
+        """Note in the context what was observed of the target, and fill the rest."""
+        if not self.missing:
+            return context, target
+        mask = ~tf.math.is_nan(target)
+        return context._replace(mask=mask), self.likelihood.filled(target, mask)
+
+    def _decoder_input(
+        self, z: tf.Tensor, condition: tf.Tensor | None
+    ) -> tuple[tf.Tensor, dict[str, Any]]:
+        latent_shape = self.posterior.latent_shape
+        leading = tf.shape(z)[: z.shape.rank - len(latent_shape)]
+        flat = tf.reshape(z, (-1, *latent_shape))
+        if condition is None:
+            condition = self.conditions.prepared(None, flat)
+        elif z.shape.rank > 1 + len(latent_shape):
+            condition = repeated(condition, leading)
+        return attach(self.decoder, flat, condition, "decoder")
+
+    def _symbolic_view(self) -> Any:
+        channels = self.event_shape[-1] if self.missing else 0
+        shape = self.likelihood.encoder_input_shape(self.event_shape)
+        return _symbol((*shape[:-1], shape[-1] + channels))
+
+    def _features_of(self, role: str, x: Any) -> tuple[int, ...]:
+        network = getattr(self, role)
+        require_layer(role, network)
+        shape = self.conditions.prepared_shape
+        condition = None if shape is None else _symbol(shape)
+        x, options = attach(network, x, condition, role)
+        if role == "decoder" and self.autoregressive:
+            options["target"] = _symbol(self.event_shape)
+        return features_of(role, network, x, options)
+
+
+def _symbol(shape: tuple[int, ...]) -> keras.KerasTensor:
+    return keras.KerasTensor((None, *shape), dtype=numerics.density_dtype())
