@@ -1,0 +1,1 @@
+"""Curved spaces that latents may live in."""
