@@ -13,12 +13,13 @@ import tensorflow_probability as tfp
 
 from keras_vae.component import Component
 from keras_vae.numerics import NoiseSpec
+from keras_vae.schedules import Scheduled
 from keras_vae.terms import Context, Draw
 
 __all__ = ["Posterior"]
 
 
-class Posterior(Component):
+class Posterior(Scheduled, Component):
     """q(z|x): a family of distributions over latents, and a way to draw from it.
 
     The encoder emits parameters `[batch, *params_shape]`; the posterior turns them and
@@ -122,3 +123,20 @@ class Posterior(Component):
     def second_moment(self, params: tf.Tensor) -> tf.Tensor | None:
         """E[z_i**2], `[batch, latent_dim]`; `None` where unknown."""
         return None
+
+    def absolute_moment(self, params: tf.Tensor) -> tf.Tensor | None:
+        """E|z_i|, `[batch, latent_dim]`; `None` where unknown."""
+        return None
+
+    def log_prob_of_each(self, params: tf.Tensor, z: tf.Tensor, context: Context) -> tf.Tensor:
+        """Log q of each of some latents under each of some parameters.
+
+        Args:
+            params: `[components, *params_shape]`.
+            z: `[examples, *latent_shape]`.
+            context: What is known of the step.
+
+        Returns:
+            `[examples, components]`, in nats.
+        """
+        return self.log_prob(params, z[:, None], context)
