@@ -48,6 +48,7 @@ class Prior(Component):
         event_shape: tuple[int, ...],
         support: Support,
         condition_shape: tuple[int, ...] | None = None,
+        posterior: Any = None,
     ) -> None:
         """Learn of the model, before `build`.
 
@@ -55,10 +56,26 @@ class Prior(Component):
             event_shape: Shape of one example of the data.
             support: Where its values may lie.
             condition_shape: Shape of one condition; `None` for a model without.
+            posterior: The model's, built. A prior keeps what it needs to know of it, not the
+                posterior itself, whose weights are the model's: it meets it again as
+                `context.posterior`.
         """
         self.event_shape = tuple(event_shape)
         self.support = support
         self.condition_shape = condition_shape
+
+    def why_not(self, posterior: Any) -> str | None:
+        """Say why the prior does not go with a posterior; `None` if it does.
+
+        Called with parts that are neither bound nor built.
+        """
+        if posterior.space == self.space:
+            return None
+        return (
+            f"latents of a {type(posterior).__name__} posterior are {posterior.space}, those "
+            f"of a {type(self).__name__} prior are {self.space}; choose a prior of the "
+            f"posterior's space"
+        )
 
     def build(self, latent_shape: tuple[int, ...]) -> None:
         """Remember the shape of a latent and make weights."""
@@ -113,15 +130,16 @@ class Prior(Component):
         """Log p(z) in nats, `[sample, batch]`, of latents `[sample, batch, ...]`."""
         return self.distribution(context).log_prob(z)
 
-    def log_prob_per_dimension(self, z: tf.Tensor) -> tf.Tensor:
+    def log_prob_per_dimension(self, z: tf.Tensor, context: Context | None = None) -> tf.Tensor:
         """Log p(z_i), `[sample, batch, latent_dim]`; only where `factorised`."""
-        return self.distribution(Context()).distribution.log_prob(z)
+        p = self.distribution(Context() if context is None else context)
+        return p.distribution.log_prob(z)
 
     def closed_form_kl(self, posterior: Any, params: tf.Tensor) -> tf.Tensor | None:
         """KL(q || p) by group, `[batch, groups]`, or `None` where no closed form is known.
 
         Args:
-            posterior: The `Posterior`; ask its `entropy` and `second_moment`.
+            posterior: The `Posterior`; ask its `entropy` and moments.
             params: `[batch, *params_shape]`.
         """
         return None
@@ -137,6 +155,10 @@ class Prior(Component):
             return closed
         return self.monte_carlo_kl(posterior, params, draw, context)
 
+    def kl_groups(self, posterior: Any) -> int:
+        """How many groups `kl` has."""
+        return posterior.latent_dim if posterior.factorised and self.factorised else 1
+
     def kl_blocks(self, posterior: Any) -> tuple[int, ...]:
         """How many groups of `kl` belong to each block; empty if there is but one block."""
         return ()
@@ -147,6 +169,10 @@ class Prior(Component):
         """Average of log q - log p over the draw, `[batch, groups]`."""
         if posterior.factorised and self.factorised:
             log_q = posterior.log_prob_per_dimension(params, draw.latents)
-            return tf.reduce_mean(log_q - self.log_prob_per_dimension(draw.latents), axis=0)
-        log_ratio = draw.log_prob - self.log_prob(draw.latents, context)
+            log_p = self.log_prob_per_dimension(draw.latents, context)
+            return tf.reduce_mean(log_q - log_p, axis=0)
+        log_prior = draw.log_prior
+        if log_prior is None:
+            log_prior = self.log_prob(draw.latents, context)
+        log_ratio = draw.log_prob - log_prior
         return tf.reduce_mean(log_ratio, axis=0)[:, None]

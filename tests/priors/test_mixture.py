@@ -151,3 +151,101 @@ def test_bad_number_of_components_is_refused(bad):
 def test_negative_spread_is_refused():
     with pytest.raises(ValueError, match=r"`spread` must be >= 0\. Received: spread=-1\."):
         NormalMixture(spread=-1)
+
+
+def full_mixture(rng):
+    p = NormalMixture(3, covariance="full")
+    p.build((3,))
+    p.logits.assign(LOGITS)
+    for variable in (p.loc, p.raw_scale, p.below_diagonal):
+        variable.assign(rng.normal(size=variable.shape))
+    return p
+
+
+def covariances_of(p):
+    factor = np.zeros([3, 3, 3])
+    factor[:, [1, 2, 2], [0, 0, 1]] = p.below_diagonal.numpy()
+    factor[:, range(3), range(3)] = scales_of(p)
+    return factor, factor @ factor.transpose(0, 2, 1)
+
+
+def test_full_covariances_have_the_density_of_scipy(float64, rng):
+    p, z = full_mixture(rng), rng.normal(size=(4, 3, 3)) * 3
+    _, covariances = covariances_of(p)
+    by_component = [
+        scipy.stats.multivariate_normal.logpdf(z, m, c)
+        for m, c in zip(p.loc.numpy(), covariances)
+    ]
+    log_weights = scipy.special.log_softmax(LOGITS)
+    expected = scipy.special.logsumexp(log_weights + np.stack(by_component, -1), axis=-1)
+    # SciPy inverts the covariances by their eigenvalues.
+    np.testing.assert_allclose(p.log_prob(tf.constant(z), Context()), expected, rtol=1e-9)
+
+
+def test_full_covariances_shape_the_draws(float64, rng):
+    p, epsilon = full_mixture(rng), rng.normal(size=(2, 3))
+    factor, _ = covariances_of(p)
+    noise = {
+        "component": tf.constant([0.0, 1 - 1e-9], tf.float64),
+        "epsilon": tf.constant(epsilon),
+    }
+    expected = p.loc.numpy()[[0, 2]] + np.einsum("kij,kj->ki", factor[[0, 2]], epsilon)
+    np.testing.assert_allclose(p.sample(noise, Context()), expected, rtol=1e-12)
+
+
+def test_full_covariances_start_as_the_diagonal_ones():
+    p = NormalMixture(3, covariance="full")
+    p.build((3,))
+    np.testing.assert_allclose(
+        p.distribution(Context()).components_distribution.covariance(),
+        np.broadcast_to(np.eye(3), (3, 3, 3)),
+        rtol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("covariance", ["diagonal", "full"])
+def test_fitting_is_that_of_scikit_learn(rng, covariance):
+    from sklearn.mixture import GaussianMixture
+
+    spread = np.array([[1.0, 0.0], [0.8, 0.4]])
+    latents = np.concatenate(
+        [rng.normal(size=(300, 2)) @ spread + 5, rng.normal(size=(100, 2))]
+    )
+    p = NormalMixture(2, covariance=covariance)
+    p.build((2,))
+    p.fit_to(latents)
+    kind = {"diagonal": "diag", "full": "full"}[covariance]
+    fitted = GaussianMixture(2, covariance_type=kind, random_state=0).fit(latents)
+    result = p.log_prob(tf.constant(latents, tf.float32), Context())
+    # Weights are float32.
+    np.testing.assert_allclose(result, fitted.score_samples(latents), rtol=1e-4, atol=1e-4)
+    # Better than the truth that knows nothing of the data, and than what it began with.
+    start = NormalMixture(2, covariance=covariance)
+    start.build((2,))
+    assert np.mean(result) > np.mean(
+        start.log_prob(tf.constant(latents, tf.float32), Context())
+    )
+
+
+def test_fitting_keeps_scales_above_the_floor():
+    p = NormalMixture(1)
+    p.build((2,))
+    p.fit_to(np.ones([50, 2]))
+    assert np.isfinite(p.raw_scale.numpy()).all()
+    # Scikit-learn adds 1e-6 to the variances.
+    np.testing.assert_allclose(scales_of(p), 1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (50, 3), (50,)])
+def test_fitting_wants_enough_latents_of_the_right_shape(shape):
+    p = NormalMixture(2)
+    p.build((2,))
+    with pytest.raises(
+        ValueError, match=r"at least 2 latents of shape \(2,\)\. Received: shape"
+    ):
+        p.fit_to(np.zeros(shape))
+
+
+def test_unknown_covariance_is_refused():
+    with pytest.raises(ValueError, match=r"`covariance` must be 'diagonal' or 'full'. Rec"):
+        NormalMixture(covariance="diag")
