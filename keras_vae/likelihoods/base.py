@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -33,10 +34,20 @@ class Likelihood(Component):
 
     #: Values that x may take.
     support = Support()
-    #: Whether parts of an event can be left out: not where its elements depend on each other.
+    #: Whether parts of an event can be left out: not where the density of one element needs
+    #: all of them.
     maskable = True
+    #: Whether `distribution` exists.
+    has_distribution = True
     #: Number of training examples that `adapt` wants to see.
     adapt_rows = 0
+    #: How the family follows a change of units: `"affine"` if it is closed under shifting and
+    #: stretching x; `"log"` if the first parameters, one per element, are logarithms of x's
+    #: typical size; `None` if it has no units.
+    units: str | None = None
+    #: Shape of a weight that stands for all elements of an event. A table, whose columns
+    #: share nothing, sets it to `(columns,)` before `build`.
+    shared_shape: tuple[int, ...] = ()
 
     def build(self, event_shape: tuple[int, ...]) -> None:
         """Remember the shape of one example and make weights."""
@@ -76,17 +87,30 @@ class Likelihood(Component):
 
         Returns:
             `[sample, batch]`.
+
+        Raises:
+            ValueError: If there is a mask although the likelihood is not `maskable`.
         """
         context = Context() if context is None else context
-        if mask is None:
-            elementwise = self.elementwise_log_prob(params, x, None, context)
-        else:
-            # Filled before the density and masked after it, so that no NaN arises in the
-            # value or, through the branch not taken, in the gradient.
-            x = self.filled(x, mask)
-            elementwise = self.elementwise_log_prob(params, x, mask, context)
-            elementwise = tf.where(mask, elementwise, tf.zeros_like(elementwise))
+        elementwise = self.observed_log_prob(params, x, mask, context)
         return numerics.sum_over_event(elementwise, len(self.event_shape))
+
+    def observed_log_prob(
+        self, params: tf.Tensor, x: tf.Tensor, mask: tf.Tensor | None, context: Context
+    ) -> tf.Tensor:
+        """`elementwise_log_prob`, 0 where x was not observed."""
+        if mask is not None and not self.maskable:
+            raise ValueError(
+                f"`mask` must be None: {type(self).__name__} with these arguments needs the "
+                f"whole of x. Received: a mask of shape {tuple(mask.shape)}. Impute what is "
+                f"missing, or choose other arguments."
+            )
+        if mask is None:
+            return self.elementwise_log_prob(params, x, None, context)
+        # Filled before the density and masked after it, so that no NaN arises in the value
+        # or, through the branch not taken, in the gradient.
+        elementwise = self.elementwise_log_prob(params, self.filled(x, mask), mask, context)
+        return tf.where(mask, elementwise, tf.zeros_like(elementwise))
 
     def weighted_log_prob(
         self, params: tf.Tensor, x: tf.Tensor, mask: tf.Tensor | None, context: Context
@@ -147,9 +171,28 @@ class Likelihood(Component):
                 there are fewer.
         """
 
+    def violations(self, x: tf.Tensor) -> tf.Tensor:
+        """Whether any element of x is outside the support: a boolean scalar. NaN is not."""
+        return self.support.violations(x)
+
+    def why_outside(self, x: np.ndarray) -> str | None:
+        """What is outside where, if parts of an event have supports of their own; else `None`.
+
+        Args:
+            x: `[rows, *event_shape]`.
+
+        Returns:
+            The rest of a sentence that begins with the name of x, and the fix.
+        """
+        return None
+
+    def support_in_words(self) -> str:
+        """The support, and what to do with data outside of it."""
+        return f"{self.support}: {self.support.fix}"
+
     def filled(self, x: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         """Return x with a value of the support wherever it was not observed."""
-        return tf.where(mask, x, tf.cast(self._filler(), x.dtype))
+        return keras.ops.where(mask, x, keras.ops.cast(self._filler(), x.dtype))
 
     def _filler(self) -> float:
         lower, upper = self.support.lower, self.support.upper
@@ -160,7 +203,36 @@ class Likelihood(Component):
         return (lower + upper) / 2
 
 
+def keyed_noise(kind: str, like: tf.Tensor, seed: Any, stream: int = 0) -> tf.Tensor:
+    """Standard noise in the shape of a tensor.
+
+    Args:
+        kind: `"normal"`, or `"uniform"` on the open interval (0, 1).
+        like: Tensor whose shape counts.
+        seed: As in `Likelihood.sample`.
+        stream: Tells the draws from one seed apart. Defaults to `0`.
+    """
+    key = numerics.fold_in(numerics.key_from_seed(seed), stream)
+    spec = {"noise": numerics.NoiseSpec(kind, ())}
+    noise = numerics.draw_noise(spec, tf.unstack(tf.shape(like)), key)["noise"]
+    return numerics.open_uniform(noise) if kind == "uniform" else noise
+
+
+def by_channel(params: tf.Tensor, channels: int, size: int) -> tf.Tensor:
+    """Reshape `[..., channels * size]` to `[..., channels, size]`."""
+    leading = [-1 if n is None else n for n in keras.ops.shape(params)[:-1]]
+    return keras.ops.reshape(params, (*leading, channels, size))
+
+
 def require_one_of(name: str, value: Any, options: tuple[str, ...]) -> None:
     """Raise a ValueError that lists the options if `value` is none of them."""
     if value not in options:
         raise ValueError(f"`{name}` must be one of {options}. Received: {name}={value!r}.")
+
+
+def require_integer(name: str, value: Any, smallest: int) -> None:
+    """Raise a ValueError unless `value` is an integer of at least `smallest`."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < smallest:
+        raise ValueError(
+            f"`{name}` must be an integer >= {smallest}. Received: {name}={value!r}."
+        )

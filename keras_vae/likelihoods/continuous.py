@@ -1,4 +1,4 @@
-"""Likelihoods of real-valued data.
+"""Likelihoods of real numbers with heavier tails than the normal.
 
 Floor 2.
 """
@@ -14,30 +14,29 @@ import tensorflow_probability as tfp
 
 from keras_vae import numerics
 from keras_vae.component import register
-from keras_vae.likelihoods.base import Likelihood, Support, require_one_of
-from keras_vae.terms import Context
+from keras_vae.likelihoods.base import keyed_noise, require_one_of
+from keras_vae.likelihoods.location_scale import LocationScale
 
-__all__ = ["Normal"]
+__all__ = ["Laplace", "Logistic", "StudentT"]
 
 tfd = tfp.distributions
-_HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
-_MODES = ("learned", "predicted", "optimal")
-# Share of the running variance that each training step replaces.
-_RUNNING_RATE = 0.01
+_LOG_TWO = math.log(2)
+# Where learned degrees of freedom start: near a normal, and not yet at one.
+_START_DF = 10.0
 
 
 @register("likelihoods")
-class Normal(Likelihood):
-    """Independent normals; the decoder emits means and, if asked, scales.
+class Laplace(LocationScale):
+    """Independent Laplace distributions: the absolute error, as a density.
+
+    The decoder emits locations, which are means and medians, and, if asked, scales.
 
     Args:
-        scale: The standard deviation. A positive number: fixed. `"learned"`: one weight
-            for all elements. `"predicted"`: emitted by the decoder for each element.
-            `"optimal"`: the root mean squared error, which maximises the likelihood; taken
-            over the batch in training, and a running average of its square elsewhere.
-            Defaults to `1.0`.
-        min_scale: Scales do not fall below it; a learned scale can otherwise make the
-            density grow without bound. Defaults to `1e-3`.
+        scale: The mean absolute error. A positive number: fixed. `"learned"`: one weight for
+            all elements. `"predicted"`: emitted by the decoder for each element. `"optimal"`:
+            the mean absolute error of the batch, which maximises the likelihood, in training;
+            its running average elsewhere. Defaults to `1.0`.
+        min_scale: Scales that are not given do not fall below it. Defaults to `1e-3`.
         **kwargs: As in any Keras layer.
 
     Raises:
@@ -45,106 +44,136 @@ class Normal(Likelihood):
             not positive.
 
     Example:
-    >>> p = keras_vae.likelihoods.Normal(scale=2.0)
+    >>> p = keras_vae.likelihoods.Laplace(scale=2.0)
     >>> p.build((1,))
-    >>> round(float(p.log_prob(tf.zeros([1]), tf.zeros([1]))), 4)
-    -1.6121
+    >>> round(float(p.log_prob(tf.zeros([1]), tf.ones([1]))), 4)
+    -1.8863
 
-    Reference: Rybkin, Daniilidis and Levine (2021), Simple and Effective VAE Training with
-    Calibrated Decoders: shared sigma ("learned") 4.2, optimal sigma 4.3, equation 6.
+    Reference: Kotz, Kozubowski and Podgorski (2001), The Laplace Distribution and
+    Generalizations: density 2.1.1, likeliest scale 2.6.
     """
 
-    support = Support(fix="remove or impute them")
+    optimal_power = 1
+
+    def standard_log_prob(self, z: tf.Tensor) -> tf.Tensor:
+        return -tf.abs(z) - _LOG_TWO
+
+    def standard_noise(self, like: tf.Tensor, seed: Any) -> tf.Tensor:
+        # The difference of two exponentials.
+        one, two = (tf.math.log(keyed_noise("uniform", like, seed, i)) for i in range(2))
+        return one - two
+
+    def family(self, location: tf.Tensor, scale: tf.Tensor) -> tfp.distributions.Distribution:
+        return tfd.Laplace(location, scale)
+
+
+@register("likelihoods")
+class Logistic(LocationScale):
+    """Independent logistic distributions; the decoder emits means and, if asked, scales.
+
+    Args:
+        scale: Scale s; the standard deviation is s pi / sqrt(3). A positive number: fixed.
+            `"learned"`: one weight for all elements. `"predicted"`: emitted by the decoder
+            for each element. Defaults to `1.0`.
+        min_scale: Scales that are not given do not fall below it. Defaults to `1e-3`.
+        **kwargs: As in any Keras layer.
+
+    Raises:
+        ValueError: If `scale` is neither positive nor one of the names, or `min_scale` is
+            not positive.
+
+    Example:
+    >>> p = keras_vae.likelihoods.Logistic(scale=2.0)
+    >>> p.build((1,))
+    >>> round(float(p.log_prob(tf.zeros([1]), tf.zeros([1]))), 4)
+    -2.0794
+
+    Reference: Johnson, Kotz and Balakrishnan (1995), Continuous Univariate Distributions 2,
+    equation 23.5.
+    """
+
+    def standard_log_prob(self, z: tf.Tensor) -> tf.Tensor:
+        return -z - 2 * tf.math.softplus(-z)
+
+    def standard_noise(self, like: tf.Tensor, seed: Any) -> tf.Tensor:
+        return logistic_noise(like, seed)
+
+    def family(self, location: tf.Tensor, scale: tf.Tensor) -> tfp.distributions.Distribution:
+        return tfd.Logistic(location, scale)
+
+
+@register("likelihoods")
+class StudentT(LocationScale):
+    """Independent Student distributions: errors with heavy tails, robust to outliers.
+
+    The decoder emits locations, which are means and medians, and, if asked, scales.
+
+    Args:
+        df: Degrees of freedom: a number above 1, so that there is a mean; or `"learned"`: one
+            weight for all elements. The fewer, the heavier the tails. Defaults to
+            `"learned"`.
+        scale: Scale s; the standard deviation is s sqrt(df / (df - 2)) where df > 2. A
+            positive number: fixed. `"learned"`: one weight for all elements. `"predicted"`:
+            emitted by the decoder for each element. Defaults to `1.0`.
+        min_scale: Scales that are not given do not fall below it. Defaults to `1e-3`.
+        **kwargs: As in any Keras layer.
+
+    Raises:
+        ValueError: If `df` is neither above 1 nor `"learned"`, `scale` is neither positive
+            nor one of the names, or `min_scale` is not positive.
+
+    Example:
+    >>> p = keras_vae.likelihoods.StudentT(df=3.0)
+    >>> p.build((1,))
+    >>> round(float(p.log_prob(tf.zeros([1]), tf.zeros([1]))), 4)
+    -1.0009
+
+    Reference: Lange, Little and Taylor (1989), Robust Statistical Modeling Using the t
+    Distribution, section 2.
+    """
 
     def __init__(
-        self, scale: float | str = 1.0, *, min_scale: float = 1e-3, **kwargs: Any
+        self, df: float | str = "learned", scale: float | str = 1.0, **kwargs: Any
     ) -> None:
-        if isinstance(scale, str):
-            require_one_of("scale", scale, _MODES)
-        elif not scale > 0:
-            raise ValueError(f"`scale` must be positive. Received: scale={scale}.")
-        if not min_scale > 0:
-            raise ValueError(f"`min_scale` must be positive. Received: min_scale={min_scale}.")
-        super().__init__(**kwargs)
-        self.scale = scale
-        self.min_scale = min_scale
+        if isinstance(df, str):
+            require_one_of("df", df, ("learned",))
+        elif not df > 1:
+            raise ValueError(f"`df` must be above 1. Received: df={df}.")
+        super().__init__(scale, **kwargs)
+        self.df = df
 
     def build(self, event_shape: tuple[int, ...]) -> None:
         if self.built:
             return
         super().build(event_shape)
-        if self.scale == "learned":
-            start = keras.initializers.Constant(
-                numerics.inverse_positive(1.0 + self.min_scale, self.min_scale)
-            )
-            self.raw_scale = self.add_weight((), start, name="raw_scale")
-        elif self.scale == "optimal":
-            # Sums of exponentially decaying weights: their ratio has no start-up bias.
-            self.running_sum = self.add_weight(
-                (), "zeros", trainable=False, aggregation="mean", name="running_sum"
-            )
-            self.running_weight = self.add_weight(
-                (), "zeros", trainable=False, aggregation="mean", name="running_weight"
-            )
+        if self.df == "learned":
+            start = keras.initializers.Constant(numerics.inverse_positive(_START_DF, 1.0))
+            self.raw_df = self.add_weight(self.shared_shape, start, name="raw_df")
 
-    def params_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
-        copies = 2 if self.scale == "predicted" else 1
-        return (*event_shape[:-1], copies * event_shape[-1])
+    def standard_log_prob(self, z: tf.Tensor) -> tf.Tensor:
+        df = self._degrees(z.dtype)
+        # log gamma(df / 2) - log gamma((df + 1) / 2), without cancellation for large df.
+        log_ratio = tfp.math.log_gamma_difference(tf.constant(0.5, z.dtype), df / 2)
+        log_normaliser = 0.5 * tf.math.log(math.pi * df) + log_ratio
+        return -0.5 * (df + 1) * tf.math.log1p(z**2 / df) - log_normaliser
 
-    def distribution(self, params: tf.Tensor) -> tfp.distributions.Distribution:
-        scales = self._scale(params)
-        normals = tfd.Normal(self.mean(params), scales)
-        return tfd.Independent(normals, len(self.event_shape))
+    def standard_noise(self, like: tf.Tensor, seed: Any) -> tf.Tensor:
+        # A normal divided by the root of a chi-square per degree of freedom.
+        df = self._degrees(like.dtype)
+        key = numerics.fold_in(numerics.key_from_seed(seed), 1)
+        gamma = tfd.Gamma(tf.broadcast_to(df / 2, tf.shape(like)), df / 2).sample(seed=key)
+        return keyed_noise("normal", like, seed) * tf.math.rsqrt(gamma)
 
-    def elementwise_log_prob(
-        self, params: tf.Tensor, x: tf.Tensor, mask: tf.Tensor | None, context: Context
-    ) -> tf.Tensor:
-        error = x - self.mean(params)
-        if self.scale == "optimal" and context.training:
-            scale = self._batch_scale(error, mask)
-        else:
-            scale = self._scale(params)
-        return -0.5 * (error / scale) ** 2 - tf.math.log(scale) - _HALF_LOG_TWO_PI
+    def family(self, location: tf.Tensor, scale: tf.Tensor) -> tfp.distributions.Distribution:
+        return tfd.StudentT(self._degrees(location.dtype), location, scale)
 
-    def mean(self, params: tf.Tensor) -> tf.Tensor:
-        return params[..., : self.event_shape[-1]]
-
-    def _scale(self, params: tf.Tensor) -> tf.Tensor:
-        if self.scale == "predicted":
-            return numerics.positive(params[..., self.event_shape[-1] :], self.min_scale)
-        if self.scale == "learned":
-            return numerics.positive(tf.convert_to_tensor(self.raw_scale), self.min_scale)
-        if self.scale == "optimal":
-            weight = tf.convert_to_tensor(self.running_weight)
-            variance = tf.math.divide_no_nan(tf.convert_to_tensor(self.running_sum), weight)
-            # Before the first training step nothing is known: unit scale.
-            variance = tf.where(weight > 0, variance, tf.ones_like(variance))
-            return tf.maximum(tf.sqrt(variance), self.min_scale)
-        return tf.constant(self.scale, params.dtype)
-
-    def _batch_scale(self, error: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
-        # At the optimum the likelihood's derivative with respect to the scale is zero, so
-        # that the gradient of the profile likelihood is the one at a constant scale.
-        squares = tf.stop_gradient(error**2)
-        if mask is None:
-            count = tf.cast(tf.size(squares), squares.dtype)
-        else:
-            weights = tf.broadcast_to(tf.cast(mask, squares.dtype), tf.shape(squares))
-            squares, count = squares * weights, tf.reduce_sum(weights)
-        total = tf.reduce_sum(squares)
-        replicas = tf.distribute.get_replica_context()
-        if replicas is not None and replicas.num_replicas_in_sync > 1:
-            total, count = replicas.all_reduce(tf.distribute.ReduceOp.SUM, [total, count])
-        variance = tf.math.divide_no_nan(total, count)
-        # A batch in which nothing was observed says nothing of the scale.
-        rate = tf.where(
-            count > 0, tf.constant(_RUNNING_RATE, count.dtype), tf.zeros_like(count)
-        )
-        self.running_sum.assign(_decay(self.running_sum, variance, rate))
-        self.running_weight.assign(_decay(self.running_weight, tf.ones_like(count), rate))
-        return tf.maximum(tf.sqrt(variance), self.min_scale)
+    def _degrees(self, dtype: Any) -> tf.Tensor:
+        if self.df == "learned":
+            return numerics.positive(tf.convert_to_tensor(self.raw_df), 1.0)
+        return tf.constant(self.df, dtype)
 
 
-def _decay(old: Any, new: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
-    old = tf.convert_to_tensor(old)
-    return old + rate * (new - old)
+def logistic_noise(like: tf.Tensor, seed: Any, stream: int = 0) -> tf.Tensor:
+    """Draw standard logistic noise in the shape of a tensor."""
+    uniform = keyed_noise("uniform", like, seed, stream)
+    return tf.math.log(uniform) - tf.math.log1p(-uniform)

@@ -11,7 +11,7 @@ import tensorflow_probability as tfp
 
 from keras_vae import numerics
 from keras_vae.component import register
-from keras_vae.likelihoods.base import Likelihood, Support
+from keras_vae.likelihoods.base import Likelihood, Support, keyed_noise
 from keras_vae.terms import Context
 
 __all__ = ["Bernoulli"]
@@ -58,3 +58,7 @@ class Bernoulli(Likelihood):
 
     def mean(self, params: tf.Tensor) -> tf.Tensor:
         return keras.ops.sigmoid(params)
+
+    def sample(self, params: tf.Tensor, seed: int | tf.Tensor | None = None) -> tf.Tensor:
+        ones = keyed_noise("uniform", params, seed) < tf.sigmoid(params)
+        return tf.cast(ones, params.dtype)
