@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import tensorflow as tf
-
 from keras_vae.component import Component
-from keras_vae.schedules import Schedule, value_at
+from keras_vae.schedules import Schedule, Scheduled
 from keras_vae.terms import Bound, Context, ElboTerms
 
 __all__ = ["TERM_NAMES", "Objective"]
@@ -30,15 +28,17 @@ TERM_NAMES = frozenset(
 )
 
 
-class Objective(Component):
+class Objective(Scheduled, Component):
     """What is maximised: a bound in nats, one number per example.
 
     Subclassing: implement `bound`. Set `requires` to the optional terms that it reads;
     `"density"` stands for all that need log q(z|x), `"factorised"` for a posterior with
     `log_prob_per_dimension` and `"moments"` for one with `mean` and `scale`, both asked of
     `context.posterior`. `build` is given the event's shape. Set `coupled` if the value of one
-    example depends on others of the batch. Constructor arguments that are schedules are
-    logged under their names.
+    example depends on others of the batch: the model then gathers the terms of all replicas,
+    and the mean of the values over the batch is what counts. `requires`, `coupled` and
+    `samples` may be set in the constructor. Override `check` for what must be known before
+    training. Constructor arguments that are schedules are logged under their names.
 
     (The method is `bound` rather than `__call__`, which Keras layers keep for themselves:
     theirs casts its inputs and records shapes.)
@@ -48,6 +48,10 @@ class Objective(Component):
     requires: frozenset[str] = frozenset()
     #: Whether the value of one example depends on the other examples of the batch.
     coupled = False
+
+    #: Whether log p(x|z) counts. Where it does not, what a likelihood has to learn beyond its
+    #: mean stays as it was.
+    uses_log_likelihood = True
 
     #: Number of latents drawn per example.
     samples = 1
@@ -64,18 +68,30 @@ class Objective(Component):
         """
         raise NotImplementedError
 
-    def scheduled(self, context: Context) -> dict[str, tf.Tensor]:
-        """Present values of the arguments that are schedules, by name."""
-        return {
-            name: value_at(getattr(self, name), context.step) for name in self.schedule_names()
-        }
+    def check(self, data_size: int) -> None:
+        """Raise an error if the objective cannot be trained; called before each `fit`.
 
-    def schedule_names(self) -> list[str]:
-        """Names of the constructor arguments that are schedules."""
-        return [n for n in self.argument_names() if isinstance(getattr(self, n), Schedule)]
+        Args:
+            data_size: Number of training examples, 0 if unknown.
+        """
 
 
-def require_samples(samples: Any) -> None:
+def require_samples(samples: Any, name: str = "samples") -> None:
     """Raise a ValueError unless `samples` is a positive integer."""
     if not isinstance(samples, int) or isinstance(samples, bool) or samples < 1:
-        raise ValueError(f"`samples` must be an integer >= 1. Received: samples={samples!r}.")
+        raise ValueError(f"`{name}` must be an integer >= 1. Received: {name}={samples!r}.")
+
+
+def require_weight(name: str, weight: Any, *, scheduled: bool = True) -> None:
+    """Raise a ValueError unless `weight` is a number >= 0 or, if allowed, a schedule."""
+    if scheduled and isinstance(weight, Schedule):
+        return
+    if not isinstance(weight, (int, float)) or not 0 <= weight < float("inf"):
+        kind = ">= 0 or a schedule" if scheduled else ">= 0"
+        raise ValueError(f"`{name}` must be {kind}. Received: {name}={weight!r}.")
+
+
+def require_one_of(name: str, value: Any, options: tuple[str, ...]) -> None:
+    """Raise a ValueError that lists the options if `value` is none of them."""
+    if value not in options:
+        raise ValueError(f"`{name}` must be one of {options}. Received: {name}={value!r}.")

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from keras_vae.objectives import ELBO, LogLikelihood
-from keras_vae.schedules import Cyclical, LinearWarmup
+from keras_vae.schedules import Constant, Cyclical, LinearWarmup
 from keras_vae.terms import Context, ElboTerms
 
 
@@ -71,3 +71,106 @@ def test_bad_beta_is_refused(beta):
 def test_bad_number_of_samples_is_refused(samples):
     with pytest.raises(ValueError, match=r"`samples` must be an integer >= 1\. Received:"):
         ELBO(samples=samples)
+
+
+# Capacity and free bits.
+
+
+@pytest.mark.parametrize("capacity", [0.0, 2.5, 30])
+def test_capacity_holds_the_whole_kl(float64, terms, capacity):
+    blocks = terms._replace(kl_blocks=(2, 1))  # one number is for all of them together
+    bound = ELBO(beta=3.0, capacity=capacity).bound(blocks, Context())
+    kl = np.sum(terms.kl, -1)
+    expected = np.mean(terms.log_likelihood, 0) - 3.0 * np.abs(kl - capacity)
+    np.testing.assert_allclose(bound.value, expected, rtol=1e-12)
+
+
+def test_capacities_hold_the_kl_of_each_block(float64, terms):
+    objective = ELBO(beta=3.0, capacity=[LinearWarmup(10, end=2.0), 0.7])
+    context = Context(step=tf.constant(4))
+    bound = objective.bound(terms._replace(kl_blocks=(2, 1)), context)
+    kl = np.asarray(terms.kl)
+    distance = np.abs(kl[:, 0] + kl[:, 1] - 0.8) + np.abs(kl[:, 2] - 0.7)
+    expected = np.mean(terms.log_likelihood, 0) - 3.0 * distance
+    np.testing.assert_allclose(bound.value, expected, rtol=1e-12)
+    reported = objective.scheduled(context)
+    assert list(reported) == objective.schedule_names() == ["capacity_0"]
+    np.testing.assert_allclose(reported["capacity_0"], 0.8)
+
+
+@pytest.mark.parametrize(("capacity", "blocks"), [([1.0, 2.0], ()), ([1.0], (2, 1))])
+def test_capacities_must_be_as_many_as_blocks(terms, capacity, blocks):
+    with pytest.raises(ValueError, match=r"`capacity` must be one number .* blocks\. Received"):
+        ELBO(capacity=capacity).bound(terms._replace(kl_blocks=blocks), Context())
+
+
+def test_capacity_of_zero_is_the_elbo(float64, terms):
+    # A KL in closed form is never negative.
+    held = ELBO(capacity=0.0).bound(terms, Context())
+    np.testing.assert_allclose(held.value, ELBO().bound(terms, Context()).value, rtol=1e-12)
+
+
+def test_free_bits_of_each_example(float64, terms):
+    objective = ELBO(beta=2.0, free_bits=0.6, free_bits_over="example")
+    kl = np.maximum(terms.kl, 0.6).sum(-1)
+    expected = np.mean(terms.log_likelihood, 0) - 2.0 * kl
+    np.testing.assert_allclose(objective.bound(terms, Context()).value, expected, rtol=1e-12)
+    assert not objective.coupled
+
+
+def test_free_bits_of_a_batch_have_the_mean_of_the_paper(float64, terms):
+    kl = np.asarray(terms.kl).mean(0)
+    free = np.sort(kl)[1] + 1e-9  # two of three groups are below
+    objective = ELBO(free_bits=free)
+    bound = objective.bound(terms, Context()).value
+    expected = np.mean(terms.log_likelihood) - np.maximum(kl, free).sum()
+    np.testing.assert_allclose(np.mean(bound), expected, rtol=1e-12)
+    assert objective.coupled
+
+
+def test_free_bits_of_a_batch_let_go_of_groups_below(float64, terms):
+    free = float(np.sort(np.mean(terms.kl, 0))[1]) + 1e-9
+    with tf.GradientTape() as tape:
+        tape.watch(terms.kl)
+        value = tf.reduce_mean(ELBO(free_bits=free).bound(terms, Context()).value)
+    above = np.mean(terms.kl, 0) > free
+    # Those above are pulled as in the ELBO, whichever examples they are large in.
+    np.testing.assert_allclose(tape.gradient(value, terms.kl), np.tile(above / -4, (4, 1)))
+
+
+@pytest.mark.parametrize("over", ["batch", "example"])
+def test_no_free_bits_is_the_elbo(float64, terms, over):
+    objective = ELBO(free_bits=0.0, free_bits_over=over)
+    bound = objective.bound(terms, Context())
+    np.testing.assert_array_equal(bound.value, ELBO().bound(terms, Context()).value)
+    assert not objective.coupled
+    # A schedule that is at 0 frees none either.
+    scheduled = ELBO(free_bits=Constant(0.0), free_bits_over=over)
+    bound = scheduled.bound(terms, Context(step=tf.constant(0)))
+    np.testing.assert_allclose(bound.value, ELBO().bound(terms, Context()).value)
+    assert scheduled.coupled == (over == "batch")
+
+
+def test_monte_carlo_kl_is_that_of_the_draw(float64, terms):
+    bound = ELBO(beta=0.5, kl="monte_carlo").bound(terms, Context())
+    kl = np.mean(terms.log_posterior - terms.log_prior, 0)
+    expected = np.mean(terms.log_likelihood, 0) - 0.5 * kl
+    np.testing.assert_allclose(bound.value, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"capacity": -1.0}, r"`capacity` must be >= 0 or a schedule\. Received: capacity=-1"),
+        ({"capacity": [1.0, None]}, r"`capacity` must be >= 0 .* Received: capacity=None"),
+        ({"free_bits": -0.1}, r"`free_bits` must be >= 0 or a schedule\. Received:"),
+        ({"free_bits_over": "group"}, r"`free_bits_over` must be one of .* Received:"),
+        ({"kl": "exact"}, r"`kl` must be one of .* Received: kl='exact'"),
+        ({"capacity": 0.0, "free_bits": 0.1}, r"`free_bits` and `capacity` exclude each other"),
+        ({"kl": "monte_carlo", "free_bits": 0.1}, r"`kl` must be 'closed' where"),
+        ({"kl": "monte_carlo", "capacity": [1.0]}, r"`kl` must be 'closed' where"),
+    ],
+)
+def test_bad_options_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ELBO(**arguments)
