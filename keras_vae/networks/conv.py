@@ -12,7 +12,13 @@ from typing import Any
 import keras
 
 from keras_vae.component import register
-from keras_vae.networks.base import Network, require_counts
+from keras_vae.networks.base import (
+    Decoder,
+    Network,
+    require_count,
+    require_counts,
+    spectral,
+)
 
 __all__ = ["ConvDecoder", "ConvEncoder"]
 
@@ -27,33 +33,31 @@ class _ConvNetwork(Network):
         strides: int = 2,
         activation: Any = "relu",
         batch_normalization: bool = False,
+        spectral_normalization: bool = False,
         **kwargs: Any,
     ) -> None:
         require_counts("filters", filters)
-        for name, value in (("kernel_size", kernel_size), ("strides", strides)):
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(
-                    f"`{name}` must be a positive integer. Received: {name}={value}."
-                )
+        require_count("kernel_size", kernel_size)
+        require_count("strides", strides)
         super().__init__(**kwargs)
         self.filters = filters
         self.kernel_size = kernel_size
         self.strides = strides
         self.activation = activation
         self.batch_normalization = batch_normalization
+        self.spectral_normalization = spectral_normalization
 
     def _block(self, convolution: type, width: int) -> list[keras.layers.Layer]:
         options = {"dtype": self.dtype_policy}
-        block = [
-            convolution(
-                width,
-                self.kernel_size,
-                strides=self.strides,
-                padding="same",
-                use_bias=not self.batch_normalization,
-                **options,
-            )
-        ]
+        layer = convolution(
+            width,
+            self.kernel_size,
+            strides=self.strides,
+            padding="same",
+            use_bias=not self.batch_normalization,
+            **options,
+        )
+        block = [spectral(layer) if self.spectral_normalization else layer]
         if self.batch_normalization:
             block.append(keras.layers.BatchNormalization(**options))
         block.append(keras.layers.Activation(self.activation, **options))
@@ -71,6 +75,8 @@ class ConvEncoder(_ConvNetwork):
         activation: Of every layer. Defaults to `"relu"`.
         batch_normalization: Whether to normalise before each activation. Defaults to
             `False`.
+        spectral_normalization: Whether to keep the largest singular value of each kernel
+            near 1. Defaults to `False`.
         **kwargs: As in any Keras model.
 
     Raises:
@@ -84,13 +90,13 @@ class ConvEncoder(_ConvNetwork):
     """
 
     def make_layers(self, input_shape: tuple[int, ...]) -> list[keras.layers.Layer]:
-        _require_image("ConvEncoder", input_shape)
+        require_image("ConvEncoder", input_shape)
         blocks = [self._block(keras.layers.Conv2D, width) for width in self.filters]
         return [layer for block in blocks for layer in block]
 
 
 @register("networks")
-class ConvDecoder(_ConvNetwork):
+class ConvDecoder(_ConvNetwork, Decoder):
     """A dense layer onto a small grid, then transposed convolutions up to the image's.
 
     The model tells it the image's shape through `bind`; grids that are no multiple of the
@@ -103,6 +109,8 @@ class ConvDecoder(_ConvNetwork):
         activation: Of every layer. Defaults to `"relu"`.
         batch_normalization: Whether to normalise before each activation. Defaults to
             `False`.
+        spectral_normalization: Whether to keep the largest singular value of each kernel
+            near 1. Defaults to `False`.
         **kwargs: As in any Keras model.
 
     Raises:
@@ -116,51 +124,43 @@ class ConvDecoder(_ConvNetwork):
     TensorShape([2, 28, 28, 32])
     """
 
-    event_shape: tuple[int, ...] | None = None
-
-    def bind(self, event_shape: tuple[int, ...]) -> None:
-        """Set the shape of the images to be made.
-
-        Args:
-            event_shape: `(height, width, channels)`.
-        """
-        _require_image("ConvDecoder", event_shape)
-        self.event_shape = tuple(event_shape)
+    def check_event_shape(self, event_shape: tuple[int, ...]) -> None:
+        require_image("ConvDecoder", event_shape)
 
     def make_layers(self, input_shape: tuple[int, ...]) -> list[keras.layers.Layer]:
-        if self.event_shape is None:
-            raise ValueError(
-                "ConvDecoder does not know its output grid yet. Call "
-                "`bind((height, width, channels))` first; keras_vae.VAE does."
-            )
-        height, width, _ = self.event_shape
-        factor = self.strides ** len(self.filters)
-        grid = (math.ceil(height / factor), math.ceil(width / factor), self.filters[0])
+        event_shape, factor = self.bound_shape(), self.strides ** len(self.filters)
+        grid = small_grid(event_shape, factor, self.filters[0])
         options = {"dtype": self.dtype_policy}
+        dense = keras.layers.Dense(math.prod(grid), **options)
         layers: list[keras.layers.Layer] = [
-            keras.layers.Dense(math.prod(grid), activation=self.activation, **options),
+            spectral(dense) if self.spectral_normalization else dense,
+            keras.layers.Activation(self.activation, **options),
             keras.layers.Reshape(grid, **options),
         ]
         for filters in self.filters:
             layers += self._block(keras.layers.Conv2DTranspose, filters)
-        surplus = (grid[0] * factor - height, grid[1] * factor - width)
-        if any(surplus):
-            crop = tuple((n // 2, n - n // 2) for n in surplus)
-            layers.append(keras.layers.Cropping2D(crop, **options))
-        return layers
-
-    def get_build_config(self) -> dict[str, Any] | None:
-        """Add the grid to what Keras saves of `build`."""
-        config: dict[str, Any] | None = super().get_build_config()
-        return config and {**config, "event_shape": self.event_shape}
-
-    def build_from_config(self, config: dict[str, Any]) -> None:
-        """Restore the grid, then build."""
-        self.bind(tuple(config["event_shape"]))
-        super().build_from_config({"input_shape": config["input_shape"]})
+        return layers + cropping(grid, factor, event_shape, self.dtype_policy)
 
 
-def _require_image(network: str, shape: tuple[int, ...]) -> None:
+def small_grid(event_shape: tuple[int, ...], factor: int, filters: int) -> tuple[int, int, int]:
+    """Shape of the smallest grid that covers the image once it is enlarged by `factor`."""
+    height, width, _ = event_shape
+    return (math.ceil(height / factor), math.ceil(width / factor), filters)
+
+
+def cropping(
+    grid: tuple[int, int, int], factor: int, event_shape: tuple[int, ...], dtype: Any
+) -> list[keras.layers.Layer]:
+    """The layer that cuts what the enlarged grid has too much; none if nothing."""
+    surplus = [factor * have - wanted for have, wanted in zip(grid[:2], event_shape)]
+    if not any(surplus):
+        return []
+    crop = tuple((n // 2, n - n // 2) for n in surplus)
+    return [keras.layers.Cropping2D(crop, dtype=dtype)]
+
+
+def require_image(network: str, shape: tuple[int, ...]) -> None:
+    """Raise a ValueError unless `shape` is that of an image."""
     if len(shape) != 3:
         raise ValueError(
             f"{network} works on images of shape (height, width, channels). "

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from keras_vae.component import register
-from keras_vae.networks.base import Network, require_counts
+from keras_vae.networks.base import Network, require_counts, require_share, spectral
 
 __all__ = ["MLP"]
 
@@ -24,6 +24,8 @@ class MLP(Network):
         units: Width of each layer.
         activation: Of every layer, the last one too. Defaults to `"relu"`.
         dropout: Share of units dropped after each layer in training. Defaults to `0.0`.
+        spectral_normalization: Whether to keep the largest singular value of each kernel
+            near 1. Defaults to `False`.
         **kwargs: As in any Keras model.
 
     Raises:
@@ -36,29 +38,37 @@ class MLP(Network):
     TensorShape([2, 32])
     """
 
+    flattens = True
+
     def __init__(
         self,
         units: Sequence[int],
         activation: Any = "relu",
         dropout: float = 0.0,
+        spectral_normalization: bool = False,
         **kwargs: Any,
     ) -> None:
         require_counts("units", units)
-        if not 0 <= dropout < 1:
-            raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}.")
+        require_share("dropout", dropout)
         super().__init__(**kwargs)
         self.units = units
         self.activation = activation
         self.dropout = dropout
+        self.spectral_normalization = spectral_normalization
 
     def make_layers(self, input_shape: tuple[int, ...]) -> list[keras.layers.Layer]:
+        options = {"dtype": self.dtype_policy}
         layers: list[keras.layers.Layer] = []
         if len(input_shape) > 1:
-            layers.append(keras.layers.Flatten(dtype=self.dtype_policy))
+            layers.append(keras.layers.Flatten(**options))
         for width in self.units:
-            layers.append(
-                keras.layers.Dense(width, activation=self.activation, dtype=self.dtype_policy)
-            )
+            if self.spectral_normalization:
+                layers += [
+                    spectral(keras.layers.Dense(width, **options)),
+                    keras.layers.Activation(self.activation, **options),
+                ]
+            else:
+                layers.append(keras.layers.Dense(width, self.activation, **options))
             if self.dropout:
-                layers.append(keras.layers.Dropout(self.dropout, dtype=self.dtype_policy))
+                layers.append(keras.layers.Dropout(self.dropout, **options))
         return layers
