@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_vae.models import VAE
 
-__all__ = ["overview"]
+__all__ = ["overview", "reconstructions", "samples"]
 
 # Petroff (2021), Accessible Color Sequences for Data Visualization: ten colours that people
 # with colour vision deficiencies can tell apart, too.
@@ -124,15 +124,81 @@ def overview(
         )
     top = above
     for (name, mosaic), h in zip(panels.items(), heights):
-        ax = axes(_MARGIN, top, _IMAGES_WIDTH, h)
-        ax.imshow(mosaic, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        ax.set_axis_off()
-        _head(ax, name)
+        _show(axes(_MARGIN, top, _IMAGES_WIDTH, h), name, mosaic)
         top += h + _GAP + _HEADING
     ax = axes(_MARGIN + _IMAGES_WIDTH + _GAP + _TICKS, above, side, side)
     _draw_latents(ax, model, np.asarray(x[:_POINTS]), labels)
     _save(figure, path)
     return path
+
+
+def reconstructions(model: VAE, x: Any, *, path: str | os.PathLike[str]) -> pathlib.Path:
+    """Write a picture of images, each above its reconstruction.
+
+    Args:
+        model: A model of images, as in `overview`.
+        x: Images, `[examples, height, width, channels]`; all are shown, ten in a row.
+        path: As in `overview`.
+
+    Returns:
+        The path.
+
+    Raises:
+        ImportError: If Matplotlib is not installed.
+        ValueError: If the model's events are not such images, or x does not fit it.
+    """
+    figure = _new_figure()
+    _check_images(model)
+    pairs = np.stack([np.asarray(x), model.reconstruct(x)])
+    # A row of originals, the row of their reconstructions; the last rows filled with white.
+    missing = -pairs.shape[1] % _COLUMNS
+    pairs = np.pad(pairs, [(0, 0), (0, missing), *[(0, 0)] * 3], constant_values=1.0)
+    rows = pairs.reshape(2, -1, _COLUMNS, *model.event_shape).swapaxes(0, 1)
+    mosaic = _mosaic(rows.reshape(-1, *model.event_shape))
+    return _write_grid(figure, "Originals, each above its reconstruction", mosaic, path)
+
+
+def samples(
+    model: VAE, count: int = _SAMPLES, *, path: str | os.PathLike[str], seed: int = 0
+) -> pathlib.Path:
+    """Write a picture of generated images: means of p(x|z) at draws from the prior.
+
+    Args:
+        model: A model of images, as in `overview`.
+        count: How many; ten stand in a row. Defaults to `40`.
+        path: As in `overview`.
+        seed: Of the draws.
+
+    Returns:
+        The path.
+
+    Raises:
+        ImportError: If Matplotlib is not installed.
+        ValueError: If the model's events are not such images, or `count < 1`.
+    """
+    figure = _new_figure()
+    _check_images(model)
+    generated = _mosaic(model.generate(count, seed=seed))
+    return _write_grid(figure, "Samples from the prior", generated, path)
+
+
+def _write_grid(
+    figure: Any, heading: str, mosaic: np.ndarray, path: str | os.PathLike[str]
+) -> pathlib.Path:
+    images_height = _IMAGES_WIDTH * mosaic.shape[0] / mosaic.shape[1]
+    width, height = 2 * _MARGIN + _IMAGES_WIDTH, 2 * _MARGIN + _HEADING + images_height
+    figure.set_size_inches(width, height)
+    box = (_MARGIN / width, _MARGIN / height, _IMAGES_WIDTH / width, images_height / height)
+    _show(figure.add_axes(box), heading, mosaic)
+    path = pathlib.Path(path)
+    _save(figure, path)
+    return path
+
+
+def _show(ax: Any, name: str, mosaic: np.ndarray) -> None:
+    ax.imshow(mosaic, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    ax.set_axis_off()
+    _head(ax, name)
 
 
 def _head(ax: Any, text: str) -> None:
@@ -233,13 +299,17 @@ def _mosaic(images: np.ndarray) -> np.ndarray:
     return canvas[..., 0] if channels == 1 else canvas
 
 
-def _check(model: VAE, x: Any, labels: Any) -> None:
+def _check_images(model: VAE) -> None:
     shape = model.event_shape
     if len(shape) != 3 or shape[-1] not in (1, 3):
         raise ValueError(
             f"`model` must be one of images [height, width, 1 or 3]. Received: a model of "
             f"events of shape {shape}."
         )
+
+
+def _check(model: VAE, x: Any, labels: Any) -> None:
+    _check_images(model)
     if len(x) < 2:
         raise ValueError(f"`x` must have at least two images. Received: {len(x)}.")
     if labels is None:

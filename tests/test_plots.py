@@ -92,6 +92,44 @@ def test_overview_checks_its_arguments(make_vae, digits, tmp_path):
     assert not path.exists()
 
 
+def test_each_image_stands_above_its_reconstruction(make_vae, digits, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(plots, "_show", lambda ax, name, mosaic: shown.append(mosaic))
+    vae = make_vae()
+    path = plots.reconstructions(vae, digits[:13], path=tmp_path / "new" / "r.png")
+    assert path.exists()
+    decoded = vae.reconstruct(digits[:13])
+    (mosaic,) = shown
+    assert mosaic.shape == (4 * 8 + 3, 10 * 8 + 9)
+    for index in range(13):
+        row, column = divmod(index, 10)
+        original, below = (
+            mosaic[top : top + 8, column * 9 : column * 9 + 8]
+            for top in (2 * row * 9, (2 * row + 1) * 9)
+        )
+        np.testing.assert_array_equal(original, digits[index, ..., 0])
+        np.testing.assert_array_equal(below, decoded[index, ..., 0])
+    np.testing.assert_array_equal(mosaic[2 * 9 :, 3 * 9 :], 1.0)
+
+
+def test_samples_are_what_the_model_generates(make_vae, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(plots, "_show", lambda ax, name, mosaic: shown.append(mosaic))
+    vae = make_vae()
+    plots.samples(vae, 25, path=tmp_path / "s.png", seed=3)
+    np.testing.assert_array_equal(shown[0], plots._mosaic(vae.generate(25, seed=3)))
+
+
+@pytest.mark.parametrize("draw", [plots.samples, plots.reconstructions])
+def test_grids_need_images(make_vae, digits, tmp_path, draw):
+    flat = make_vae(event_shape=(64,))
+    given = {"x": digits.reshape(-1, 64)} if draw is plots.reconstructions else {}
+    with pytest.raises(ValueError, match=r"`model` must be one of images.*\(64,\)"):
+        draw(flat, **given, path=tmp_path / "p.png")
+    with pytest.raises(ValueError, match="`x` must have shape"):
+        plots.reconstructions(make_vae(), digits[..., 0], path=tmp_path / "p.png")
+
+
 def test_mosaic_puts_each_image_in_its_place(rng):
     images = rng.uniform(size=(13, 8, 5, 1))
     mosaic = plots._mosaic(images)
