@@ -14,16 +14,20 @@ if _keras.backend.backend() != "tensorflow":
     )
 
 from keras_vae import (
+    callbacks,
     data,
     evaluation,
     exporters,
+    flows,
     likelihoods,
     networks,
     objectives,
     plots,
     posteriors,
     priors,
+    samplers,
     schedules,
+    tables,
 )
 from keras_vae.models import VAE, presets
 
@@ -31,9 +35,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "VAE",
+    "callbacks",
     "data",
     "evaluation",
     "exporters",
+    "flows",
     "likelihoods",
     "networks",
     "objectives",
@@ -41,5 +47,7 @@ __all__ = [
     "posteriors",
     "presets",
     "priors",
+    "samplers",
     "schedules",
+    "tables",
 ]

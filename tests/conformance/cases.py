@@ -22,9 +22,11 @@ import pytest
 import tensorflow as tf
 
 from keras_vae import numerics
+from keras_vae.posteriors import DiagonalNormal, Posterior
 from keras_vae.terms import Context
-from tests.conformance.case import EVENT_SHAPE, LATENT_DIM
+from tests.conformance.case import CONDITION_SHAPE, EVENT_SHAPE, LATENT_DIM
 from tests.conformance.table import (
+    flows,
     likelihoods,
     networks,
     objectives,
@@ -40,17 +42,24 @@ CASES = [
     *objectives.CASES,
     *schedules.CASES,
     *networks.CASES,
+    *flows.CASES,
 ]
 
 
-def cases_of(*families: str, where: Callable[[type], bool] = lambda cls: True) -> list[Any]:
-    """The cases of some families whose classes fulfil a condition, for `parametrize`."""
-    chosen = [case for case in CASES if case.family in families and where(case.cls)]
+def cases_of(*families: str, where: Callable[[Any], bool] = lambda part: True) -> list[Any]:
+    """The cases of some families whose parts fulfil a condition, for `parametrize`."""
+    chosen = [case for case in CASES if case.family in families and where(case.make())]
     return [pytest.param(case, id=case.name) for case in chosen]
 
 
-def context(training: bool = False, step: int = 3) -> Context:
-    """A context as a model gives it; its networks are fixed maps."""
+def context(
+    training: bool = False, step: int = 3, posterior: Posterior | None = None
+) -> Context:
+    """A context as a model gives it; its networks are fixed maps.
+
+    One condition stands for the whole batch.
+    """
+    posterior = posterior or DiagonalNormal(LATENT_DIM)
 
     def projected(values: Any, width: int) -> tf.Tensor:
         values = numerics.as_density(values)
@@ -58,12 +67,18 @@ def context(training: bool = False, step: int = 3) -> Context:
         matrix = np.random.default_rng(1).normal(size=(flat.shape[1], width), scale=0.3)
         return tf.tanh(flat @ numerics.as_density(matrix))
 
+    def decode(z: tf.Tensor) -> tf.Tensor:
+        decoded = projected(tf.reshape(z, (-1, LATENT_DIM)), math.prod(EVENT_SHAPE))
+        return tf.reshape(decoded, (*z.shape[:-1], *EVENT_SHAPE))
+
     return Context(
         step=tf.constant(step, tf.int64),
         training=training,
+        condition=numerics.as_density(np.linspace(-1.0, 1.0, CONDITION_SHAPE[0])[None]),
         data_size=tf.constant(100, tf.int64),
-        encode=lambda x: projected(x, 2 * LATENT_DIM),
-        decode=lambda z: tf.reshape(projected(z, math.prod(EVENT_SHAPE)), (-1, *EVENT_SHAPE)),
+        encode=lambda x: projected(x, posterior.params_shape[0]),
+        decode=decode,
+        posterior=posterior,
     )
 
 

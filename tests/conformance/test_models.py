@@ -11,7 +11,7 @@ import pytest
 
 import keras_vae
 from keras_vae.models.composition import why_invalid
-from tests.conformance.case import EVENT_SHAPE
+from tests.conformance.case import CONDITION_SHAPE, EVENT_SHAPE
 from tests.conformance.cases import CASES
 
 SLOTS = ("posterior", "prior", "likelihood", "objective")
@@ -20,35 +20,42 @@ SLOTS = ("posterior", "prior", "likelihood", "objective")
 def compositions():
     """Valid combinations of cases by slot, until each case was in one."""
     families = ("posteriors", "priors", "likelihoods", "objectives")
-    parts = {s: [c for c in CASES if c.family == f] for s, f in zip(SLOTS, families)}
-    networks = [c for c in CASES if c.family == "networks"]
+    parts = {
+        s: [c for c in CASES if (c.family, c.event_shape) == (f, EVENT_SHAPE)]
+        for s, f in zip(SLOTS, families)
+    }
+    # Those of other events are put into models by tests of their own.
+    networks = [c for c in CASES if (c.family, c.event_shape) == ("networks", EVENT_SHAPE)]
     bodies = {
         "encoder": [c for c in networks if c.input_shape == EVENT_SHAPE],
         "decoder": [c for c in networks if c.input_shape != EVENT_SHAPE],
     }
-    made = {case.name: case.make() for cases in parts.values() for case in cases}
+    made = {case.key: case.make() for cases in parts.values() for case in cases}
     valid = [
         chosen
         for chosen in itertools.product(*parts.values())
-        if is_valid(*(made[case.name] for case in chosen))
+        if is_valid(*(made[case.key] for case in chosen))
     ]
-    waiting = [case.name for cases in (*parts.values(), *bodies.values()) for case in cases]
+    waiting = [case.key for cases in (*parts.values(), *bodies.values()) for case in cases]
     result = []
     while waiting:
-        best = max(valid, key=lambda chosen: sum(case.name in waiting for case in chosen))
+        best = max(valid, key=lambda chosen: sum(case.key in waiting for case in chosen))
         composition = dict(zip(SLOTS, best))
         for slot, cases in bodies.items():
             composition[slot] = cases[len(result) % len(cases)]
-        covered = {case.name for case in composition.values()}
+        covered = {case.key for case in composition.values()}
         assert covered & set(waiting), f"no valid composition holds {waiting}"
-        waiting = [name for name in waiting if name not in covered]
+        waiting = [key for key in waiting if key not in covered]
         result.append(composition)
     return result
 
 
 def is_valid(posterior, prior, likelihood, objective):
-    # An objective that never looks at the prior would leave its weights untrained.
+    # An objective that never looks at a part would leave its weights untrained.
     untrained = "density" not in objective.requires and prior.argument_names()
+    if not objective.uses_log_likelihood:
+        likelihood.build(EVENT_SHAPE)
+        untrained = untrained or likelihood.trainable_variables
     return not untrained and why_invalid(posterior, prior, likelihood, objective) is None
 
 
@@ -64,11 +71,16 @@ COMPOSITIONS = compositions()
 def test_model_trains_evaluates_and_survives_saving(composition, tmp_path):
     parts = {slot: case.make() for slot, case in composition.items()}
     x = composition["likelihood"].data(np.random.default_rng(0), (40, *EVENT_SHAPE))
+    condition = None
+    if parts["prior"].needs_condition:
+        parts["condition_shape"] = CONDITION_SHAPE
+        condition = np.random.default_rng(1).normal(size=(40, *CONDITION_SHAPE))
     vae = keras_vae.VAE(**parts, event_shape=EVENT_SHAPE, seed=3)
+    train, test = given(x[:32], condition), given(x[32:], condition)
     untrained = [w.numpy() for w in vae.trainable_variables]
 
     vae.compile(keras.optimizers.Adam(1e-2))
-    history = vae.fit(x[:32], batch_size=16, validation_data=x[32:], verbose=0).history
+    history = vae.fit(train, batch_size=16, validation_data=test, verbose=0).history
     assert set(history) == expected_keys(vae)
     assert all(np.isfinite(values).all() for values in history.values())
     assert int(vae.state.step) == int(vae.state.noise_counter) == 2
@@ -76,8 +88,8 @@ def test_model_trains_evaluates_and_survives_saving(composition, tmp_path):
         assert np.any(before != variable.numpy()), f"{variable.path} was not trained"
 
     trained = {v.path: v.numpy() for v in vae.variables if not is_of_evaluation(v)}
-    metrics = vae.evaluate(x[32:], verbose=0, return_dict=True)
-    assert vae.evaluate(x[32:], verbose=0, return_dict=True) == metrics
+    metrics = vae.evaluate(test, verbose=0, return_dict=True)
+    assert vae.evaluate(test, verbose=0, return_dict=True) == metrics
     assert metrics == {k: history[f"val_{k}"][0] for k in metrics}
     for variable in vae.variables:
         if variable.path in trained:
@@ -90,14 +102,20 @@ def test_model_trains_evaluates_and_survives_saving(composition, tmp_path):
         np.testing.assert_array_equal(one.numpy(), two.numpy(), err_msg=one.path)
     for one, two in zip(vae.optimizer.variables, again.optimizer.variables):
         np.testing.assert_array_equal(one.numpy(), two.numpy(), err_msg=one.path)
-    expected, results = outputs(vae, x), outputs(again, x)
+    expected, results = outputs(vae, x, condition), outputs(again, x, condition)
     for name, values in expected.items():
         np.testing.assert_array_equal(values, results[name], err_msg=name)
-    assert again.evaluate(x[32:], verbose=0, return_dict=True) == metrics
+    assert again.evaluate(test, verbose=0, return_dict=True) == metrics
+
+
+def given(x, condition):
+    """What `fit` takes: with as many conditions as examples, if there are any."""
+    return x if condition is None else {"x": x, "condition": condition[: len(x)]}
 
 
 def expected_keys(vae):
     keys = {"loss", "log_likelihood", *vae.objective.schedule_names()}
+    keys |= set(vae.posterior.schedule_names())
     if vae.posterior.has_density:
         keys |= {"elbo", "kl"}
     return keys | {f"val_{key}" for key in keys}
@@ -108,16 +126,17 @@ def is_of_evaluation(variable):
     return variable.path.endswith("evaluation_counter") or "metric" in variable.path
 
 
-def outputs(vae, x):
+def outputs(vae, x, condition):
     """What a model makes of x, and out of nothing."""
-    mean, scale = vae.encode(x, return_scale=True)
+    few = None if condition is None else condition[:3]
     results = {
-        "mean": mean,
-        "scale": scale,
-        "draw": vae.encode(x, sample=True, seed=5),
-        "reconstruction": vae.reconstruct(x),
-        "generated": vae.generate(3, sample=True, seed=5),
+        "point": vae.encode(x, condition=condition),
+        "draw": vae.encode(x, condition=condition, sample=True, seed=5),
+        "reconstruction": vae.reconstruct(x, condition=condition),
+        "generated": vae.generate(3, condition=few, sample=True, seed=5),
     }
+    if vae.posterior.has_moments:
+        results["scale"] = vae.encode(x, condition=condition, return_scale=True)[1]
     if vae.posterior.has_density:
-        results["elbo"] = vae.elbo(x, seed=5)
+        results["elbo"] = vae.elbo(x, condition=condition, seed=5)
     return results

@@ -9,17 +9,19 @@ import numpy as np
 import pytest
 import scipy.stats
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from keras_vae import numerics
 from keras_vae.likelihoods import Likelihood
 from keras_vae.objectives.base import TERM_NAMES
 from keras_vae.terms import ElboTerms, LogJointGradient
-from tests.conformance.case import EVENT_SHAPE, FAMILIES, LATENT_DIM, bits, build
+from tests.conformance.case import EVENT_SHAPE, FAMILIES, LATENT_DIM, bits, build, reals
 from tests.conformance.cases import CASES, cases_of, config_of, context, noise
+from tests.integration.test_architecture import RANK
 from tests.twins import STANDARD_ERRORS, assert_mean_is, standard_error
 
 
-def every(*families, where=lambda cls: True):
+def every(*families, where=lambda part: True):
     return pytest.mark.parametrize("case", cases_of(*families, where=where))
 
 
@@ -38,9 +40,11 @@ pairs = pytest.mark.parametrize(
         for q, p in itertools.product(CASES, CASES)
         if (q.family, p.family) == ("posteriors", "priors")
         and q.cls.has_density
-        and q.make().space == p.make().space
+        and p.make().why_not(q.make()) is None
     ],
 )
+
+tfd = tfp.distributions
 
 # Float32 keeps 7 digits; sums over events of 64 elements lose one or two of them, and XLA
 # may reorder them.
@@ -74,26 +78,37 @@ def is_registered(cls):
     return keras.saving.get_registered_name(cls) != cls.__name__
 
 
+def home_of(cls):
+    """The unit that registers and exports a class: that which defines it."""
+    return cls.__module__.split(".")[1]
+
+
+def is_made_of_models(cls):
+    """Whether a part needs whole models, so that it lives and is tested above them."""
+    return RANK[home_of(cls)] > RANK["models"]
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_concrete_class_has_a_case(family):
     importlib.import_module(f"keras_vae.{family}")
     missing = concrete_classes(family) - {case.cls for case in CASES}
-    names = sorted(cls.__name__ for cls in missing)
+    names = sorted(cls.__name__ for cls in missing if not is_made_of_models(cls))
     assert not names, f"add a Case to tests/conformance/cases.py for {names}"
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_concrete_class_is_registered_and_exported_by_its_family(family):
-    exported = importlib.import_module(f"keras_vae.{family}").__all__
     for cls in concrete_classes(family):
+        home = home_of(cls) if is_made_of_models(cls) else family
         registered = keras.saving.get_registered_name(cls)
-        assert registered == f"keras_vae.{family}>{cls.__name__}"
-        assert cls.__name__ in exported, f"export {cls.__name__} from keras_vae.{family}"
+        assert registered == f"keras_vae.{home}>{cls.__name__}"
+        exported = importlib.import_module(f"keras_vae.{home}").__all__
+        assert cls.__name__ in exported, f"export {cls.__name__} from keras_vae.{home}"
 
 
 def test_names_of_cases_are_unique():
-    names = [case.name for case in CASES]
-    assert len(names) == len(set(names)), "tell cases of one class apart by `variant`"
+    keys = [case.key for case in CASES]
+    assert len(keys) == len(set(keys)), "tell cases of one class apart by `variant`"
 
 
 # Every part: constructor, config, build.
@@ -157,17 +172,28 @@ def computation(case, part, batch=3, samples=4):
         return results
 
     def uses_prior(z, *values):
-        draw = part.sample(dict(zip(part.noise_spec(), values)), context())
-        return [part.log_prob(z, context()), draw]
+        own = context(posterior=case.posterior())
+        draw = part.sample(dict(zip(part.noise_spec(), values)), own)
+        return [part.log_prob(z, own), draw]
 
     def uses_likelihood(params, x):
         return [part.log_prob(params, x, None, context()), part.mean(params)]
 
     def uses_objective(log_likelihood, log_prior, log_posterior):
         terms = elbo_terms(part.requires, log_likelihood, log_prior, log_posterior)
+        if not part.uses_log_likelihood:  # the decoder then acts through the mean alone
+            share = 0.01 * log_likelihood[..., None, None, None]
+            terms = terms._replace(reconstruction=terms.x + share * terms.reconstruction)
         bound = part.bound(terms, context())
         return [t for t in bound if t is not None]
 
+    def uses_flow(z, params):
+        results = [*part.forward(z, params)]
+        return [*results, *part.inverse(z, params)] if part.has_inverse else results
+
+    if case.family == "flows":
+        params = real(batch, part.params_size(LATENT_DIM))
+        return uses_flow, [real(samples, batch, LATENT_DIM), params]
     if case.family == "posteriors":
         values = noise(part, samples, batch).values()
         return uses_posterior, [real(batch, *part.params_shape), *values]
@@ -176,13 +202,23 @@ def computation(case, part, batch=3, samples=4):
         z = case.latents(rng, (samples, batch, LATENT_DIM))
         return uses_prior, [tf.constant(z, numerics.density_dtype()), *values]
     if case.family == "likelihoods":
-        x = tf.constant(case.data(rng, (batch, *EVENT_SHAPE)), numerics.density_dtype())
-        return uses_likelihood, [real(samples, batch, *part.params_shape(EVENT_SHAPE)), x]
+        event_shape = case.event_shape
+        x = tf.constant(case.data(rng, (batch, *event_shape)), numerics.density_dtype())
+        return uses_likelihood, [real(samples, batch, *part.params_shape(event_shape)), x]
     if case.family == "objectives":
         return uses_objective, [real(samples, batch) * 5 for _ in range(3)]
     if case.family == "schedules":
         return lambda step: [part(step)], [tf.constant(7, tf.int64)]
-    return lambda x: [part(x)], [real(batch, *case.input_shape)]
+    return lambda *inputs: [part(*inputs)], network_inputs(case, part, batch)
+
+
+def network_inputs(case, part, batch):
+    """What a network is called with: one tensor, or z and the sequence so far."""
+    rng = np.random.default_rng(0)
+    inputs = [rng.normal(size=(batch, *case.input_shape))]
+    if getattr(part, "autoregressive", False):
+        inputs.append(case.data(rng, (batch, *case.event_shape)))
+    return [tf.constant(x, numerics.density_dtype()) for x in inputs]
 
 
 def elbo_terms(requires, log_likelihood, log_prior, log_posterior):
@@ -242,9 +278,13 @@ def test_values_and_gradients_are_finite(case):
     names = ["input", *(v.path for v in trainable(part))]
     for name, gradient in zip(names, gradients, strict=True):
         assert gradient is not None, f"{name} has no influence"
-        assert np.isfinite(gradient).all(), name
-        influence = np.any(np.asarray(gradient) != 0, axis=tuple(range(gradient.ndim - 1)))
+        dense = np.asarray(tf.convert_to_tensor(gradient))  # those of embeddings are sparse
+        assert np.isfinite(dense).all(), name
+        influence = np.any(dense != 0, axis=tuple(range(dense.ndim - 1)))
         # In networks a unit may rest, as rectified ones do.
+        if name == "input" and case.flat:
+            assert not np.any(influence)
+            continue
         enough = np.any(influence) if case.family == "networks" else np.all(influence)
         assert enough, f"parts of {name} have no influence"
 
@@ -321,7 +361,7 @@ def test_posterior_draws_are_moved_by_the_noise_only(case):
         assert np.all(differ) if part.reparameterised else np.any(differ)
 
 
-@every("posteriors", where=lambda cls: cls.evaluable)
+@every("posteriors", where=lambda part: part.evaluable)
 def test_log_prob_of_a_draw_is_the_density_at_it(case):
     part = case.make_built()
     params = some_params(part, 3)
@@ -331,7 +371,7 @@ def test_log_prob_of_a_draw_is_the_density_at_it(case):
     )
 
 
-@every("posteriors", where=lambda cls: not cls.has_density)
+@every("posteriors", where=lambda part: not part.has_density)
 def test_posterior_without_density_says_so(case):
     part = case.make_built()
     params = some_params(part, 3)
@@ -340,7 +380,7 @@ def test_posterior_without_density_says_so(case):
         part.log_prob(params, tf.zeros([2, 3, LATENT_DIM]), context())
 
 
-@every("posteriors", where=lambda cls: cls.factorised)
+@every("posteriors", where=lambda part: part.factorised)
 def test_log_prob_per_dimension_of_a_posterior_sums_to_log_prob(case):
     part = case.make_built()
     params = some_params(part, 3)
@@ -359,7 +399,7 @@ def test_posterior_distribution_is_the_same_family(case):
     q = part.distribution(params)
     if part.has_moments:
         np.testing.assert_allclose(q.mean(), part.mean(params), **ROUNDING)
-        np.testing.assert_allclose(q.stddev(), part.scale(params), **ROUNDING)
+        np.testing.assert_allclose(stddev(q), part.scale(params), **ROUNDING)
     if part.evaluable:
         z = part.sample_and_log_prob(params, noise(part, 5, 3), context()).latents
         np.testing.assert_allclose(
@@ -367,7 +407,7 @@ def test_posterior_distribution_is_the_same_family(case):
         )
 
 
-@every("posteriors", where=lambda cls: cls.has_density)
+@every("posteriors", where=lambda part: part.has_density)
 def test_draws_have_the_moments_and_entropy_the_posterior_states(case):
     part = case.make_built()
     params = some_params(part, 1)
@@ -397,47 +437,50 @@ def test_draws_have_the_moments_and_entropy_the_posterior_states(case):
 @every_prior
 @pytest.mark.parametrize("leading", [(1,), (3,), (5, 3)])
 def test_prior_draws_and_densities_have_the_leading_axes(case, leading):
-    part = case.make_built()
-    z = part.sample(noise(part, *leading), context())
+    part, own = case.make_built(), context(posterior=case.posterior())
+    z = part.sample(noise(part, *leading), own)
     assert z.shape == (*leading, LATENT_DIM)
-    assert part.log_prob(z, context()).shape == leading
-    np.testing.assert_array_equal(z, part.sample(noise(part, *leading), context()))
-    other = part.sample(noise(part, *leading, seed=1), context())
-    assert np.any(np.asarray(z) != np.asarray(other))
+    assert part.log_prob(z, own).shape == leading
+    np.testing.assert_array_equal(z, part.sample(noise(part, *leading), own))
+    # Of many: single draws of a discrete prior may coincide.
+    one, two = (np.asarray(part.sample(noise(part, 20, seed=s), own)) for s in (0, 1))
+    assert np.any(one != two)
 
 
 @every_prior
 def test_prior_distribution_is_the_same_density(case):
-    part = case.make_built()
-    z = case.latents(np.random.default_rng(0), (5, 3, LATENT_DIM)).astype("float32")
-    p = part.distribution(context())
-    np.testing.assert_allclose(p.log_prob(z), part.log_prob(z, context()), **ROUNDING)
+    part, own = case.make_built(), context(posterior=case.posterior())
+    z = tf.constant(case.latents(np.random.default_rng(0), (5, 3, LATENT_DIM)), tf.float32)
+    p = part.distribution(own)
+    np.testing.assert_allclose(p.log_prob(z), part.log_prob(z, own), **ROUNDING)
     assert p.event_shape == (LATENT_DIM,)
 
 
-@every("priors", where=lambda cls: cls.factorised)
+@every("priors", where=lambda part: part.factorised)
 def test_log_prob_per_dimension_of_a_prior_sums_to_log_prob(case):
     part = case.make_built()
-    z = case.latents(np.random.default_rng(0), (5, 3, LATENT_DIM)).astype("float32")
-    by_dimension = part.log_prob_per_dimension(z)
+    z = tf.constant(case.latents(np.random.default_rng(0), (5, 3, LATENT_DIM)), tf.float32)
+    by_dimension = part.log_prob_per_dimension(z, context())
     assert by_dimension.shape == (5, 3, LATENT_DIM)
     np.testing.assert_allclose(
         tf.reduce_sum(by_dimension, -1), part.log_prob(z, context()), **ROUNDING
     )
 
 
-@every("priors", where=lambda cls: cls.space == "real vectors")
+@pytest.mark.parametrize(
+    "case", [p for p in cases_of("priors") if p.values[0].latents is reals]
+)
 def test_prior_draws_follow_its_density(case):
     # The density is integrated by importance sampling: mass 1, and the moments of the draws.
     # Student's tails are heavier than those of any prior here: weights have finite variance.
-    part = case.make_built()
-    z = np.asarray(part.sample(noise(part, DRAWS), context()), "float64")
+    part, own = case.make_built(), context(posterior=case.posterior())
+    z = np.asarray(part.sample(noise(part, DRAWS), own), "float64")
     rng = np.random.default_rng(5)
     loc, scale = z.mean(0), 1.5 * z.std(0)
     unit = rng.standard_t(3, size=(10 * DRAWS, LATENT_DIM))
     points = loc + scale * unit
     log_proposal = (scipy.stats.t.logpdf(unit, 3) - np.log(scale)).sum(-1)
-    log_prob = part.log_prob(tf.constant(points, tf.float32), context())
+    log_prob = part.log_prob(tf.constant(points, tf.float32), own)
     weight = np.exp(np.asarray(log_prob, "float64") - log_proposal)
     assert_mean_is(weight, 1.0)
     statistics = {"z": (z, points), "z**2": (z**2, points**2)}
@@ -451,19 +494,22 @@ def test_prior_draws_follow_its_density(case):
 
 @pairs
 def test_kl_has_groups_and_finite_gradients(posterior_case, prior_case):
-    q, p = posterior_case.make_built(), prior_case.make_built()
+    q = posterior_case.make_built()
+    p, own = prior_case.make_built(posterior=q), context(training=True, posterior=q)
     params, values = some_params(q, 3), noise(q, 4, 3)
 
     def differentiated(params):
         with tf.GradientTape() as tape:
             tape.watch(params)
-            draw = q.sample_and_log_prob(params, values, context())
-            kl = p.kl(q, params, draw, context())
+            draw = q.sample_and_log_prob(params, values, own)
+            kl = p.kl(q, params, draw, own)
         return kl, tape.gradient(kl, [params, *[v.value for v in p.trainable_variables]])
 
     kl, gradients = compiled(differentiated, [params])(params)
-    per_dimension = q.factorised and p.factorised
-    assert kl.shape == (3, LATENT_DIM if per_dimension else 1)
+    assert kl.shape == (3, p.kl_groups(q))
+    if q.factorised and p.factorised:
+        assert p.kl_groups(q) == LATENT_DIM
+    assert sum(p.kl_blocks(q)) in (0, p.kl_groups(q))
     for gradient in gradients:
         assert np.isfinite(gradient).all()
 
@@ -471,17 +517,19 @@ def test_kl_has_groups_and_finite_gradients(posterior_case, prior_case):
 @pairs
 def test_kl_is_the_mean_log_ratio(posterior_case, prior_case):
     # Closed forms and the Monte Carlo default against the definition; one draw per row.
-    q, p = posterior_case.make_built(), prior_case.make_built()
+    q = posterior_case.make_built()
+    p, own = prior_case.make_built(posterior=q), context(posterior=q)
     params = tf.repeat(some_params(q, 1), DRAWS, axis=0)
-    draw = q.sample_and_log_prob(params, noise(q, 1, DRAWS), context())
-    kl = np.asarray(p.kl(q, params, draw, context()), "float64")
-    log_ratio = draw.log_prob[0] - p.log_prob(draw.latents, context())[0]
-    monte_carlo = p.monte_carlo_kl(q, params, draw, context())
-    np.testing.assert_allclose(tf.reduce_sum(monte_carlo, -1), log_ratio, **ROUNDING)
-    if p.closed_form_kl(q, params) is None:
-        np.testing.assert_array_equal(kl, monte_carlo)
-    else:
-        assert_mean_is(np.asarray(monte_carlo, "float64"), kl[0])
+    draw = q.sample_and_log_prob(params, noise(q, 1, DRAWS), own)
+    kl = np.asarray(p.kl(q, params, draw, own), "float64")
+    log_ratio = draw.log_prob[0] - p.log_prob(draw.latents, own)[0]
+    monte_carlo = np.asarray(p.monte_carlo_kl(q, params, draw, own), "float64")
+    np.testing.assert_allclose(monte_carlo.sum(-1), log_ratio, **ROUNDING)
+    closed = p.closed_form_kl(q, params)
+    if closed is not None:
+        np.testing.assert_array_equal(kl, closed)
+    if np.any(kl != monte_carlo):  # a closed form, then
+        assert_mean_is(monte_carlo, kl[0])
         assert np.all(kl >= 0)
 
 
@@ -493,6 +541,7 @@ def test_kl_is_the_mean_log_ratio(posterior_case, prior_case):
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("samples", [1, 5])
 def test_likelihood_shapes(case, event_shape, batch, samples):
+    event_shape = allowed(case, event_shape)
     part = case.make_built(event_shape)
     shape = part.params_shape(event_shape)
     assert shape[:-1] == event_shape[:-1]
@@ -510,11 +559,19 @@ def test_likelihood_shapes(case, event_shape, batch, samples):
 def test_likelihood_distribution_is_the_same_family(case):
     part = case.make_built()
     params, x = some_decoded(case, part)
+    if not part.has_distribution:
+        with pytest.raises(NotImplementedError):
+            part.distribution(params)
+        return
     p = part.distribution(params)
-    assert p.event_shape == EVENT_SHAPE
+    assert p.event_shape == case.event_shape
+    np.testing.assert_allclose(p.mean(), part.mean(params), **ROUNDING)
+    if not part.maskable:
+        return  # its density needs more of x than a distribution can know
     # Sums of 64 elements: one digit more is lost than elsewhere.
     np.testing.assert_allclose(p.log_prob(x), part.log_prob(params, x), rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(p.mean(), part.mean(params), **ROUNDING)
+    if not isinstance(p, tfd.Independent):
+        return  # its elements are of several families
     np.testing.assert_allclose(
         part.elementwise_log_prob(params, x, None, context()),
         Likelihood.elementwise_log_prob(part, params, x, None, context()),
@@ -525,12 +582,36 @@ def test_likelihood_distribution_is_the_same_family(case):
 
 @every_likelihood
 def test_likelihood_draws_have_its_mean_and_lie_in_its_support(case):
-    part = case.make_built((3,))
+    part = case.make_built(allowed(case, (3,)))
     params, _ = some_decoded(case, part, 1, 1)
     draws = part.sample(tf.repeat(params[0], DRAWS, axis=0), seed=3)
     assert_mean_is(np.asarray(draws, "float64"), part.mean(params)[0, 0])
-    assert not part.support.violations(draws)
-    assert not part.support.violations(part.mean(params))
+    assert not part.violations(draws)
+    # Means of integers need not be integers.
+    between = part.support._replace(integer=False)
+    assert not between.violations(part.mean(params))
+    assert not between.violations(part.point(params))
+
+
+@every_likelihood
+def test_likelihood_points_stand_for_one_or_several(case):
+    part = case.make_built()
+    params, _ = some_decoded(case, part)
+    point = part.point(params)
+    assert point.shape == (*params.shape[:2], *case.event_shape)
+    # A mixture with all its weight on one.
+    weights = tf.one_hot([1] * params.shape[1], params.shape[0], axis=0)
+    np.testing.assert_allclose(part.mixture_point(params, weights), point[1], **ROUNDING)
+
+
+@every_likelihood
+def test_encoder_sees_what_it_was_told_to(case):
+    part = case.make_built()
+    _, x = some_decoded(case, part)
+    seen = part.encoder_input(x)
+    assert seen.shape == (len(x), *part.encoder_input_shape(case.event_shape))
+    assert seen.dtype == numerics.density_dtype()
+    assert np.isfinite(seen).all()
 
 
 @every_likelihood
@@ -548,8 +629,10 @@ def test_likelihood_draws_repeat_with_their_seed(case):
 @every_likelihood
 def test_support_says_where_data_lies(case):
     part = case.make_built()
-    x = case.data(np.random.default_rng(0), (100, 3))
-    assert not part.support.violations(tf.constant(x))
+    x = case.data(np.random.default_rng(0), (100, *case.event_shape))
+    assert not part.violations(numerics.as_density(x))
+    assert part.why_outside(x) is None
+    assert part.support_in_words()
     support = part.support
     if support.lower is not None:
         assert support.violations(tf.constant([support.lower - 0.01]))
@@ -565,8 +648,13 @@ def test_masked_likelihood_is_that_of_the_observed_part(case, hidden):
     part = case.make_built()
     params, x = some_decoded(case, part)
     mask = bits(np.random.default_rng(1), x.shape).astype(bool)
+    if not part.maskable:
+        with pytest.raises(ValueError, match="`mask` must be None"):
+            part.log_prob(params, x, tf.constant(mask))
+        return
     whole = part.elementwise_log_prob(params, x, None, context())
-    expected = np.where(mask, whole, 0.0).sum(axis=(-3, -2, -1))
+    event_axes = tuple(range(-len(case.event_shape), 0))
+    expected = np.where(mask, whole, 0.0).sum(axis=event_axes)
     holed = tf.where(mask, x, hidden)
     np.testing.assert_allclose(
         part.log_prob(params, holed, tf.constant(mask)), expected, rtol=1e-4, atol=1e-4
@@ -581,6 +669,8 @@ def test_masked_likelihood_is_that_of_the_observed_part(case, hidden):
 @pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
 def test_hidden_values_have_no_influence_on_gradients(case, training):
     part = case.make_built()
+    if not part.maskable:
+        return
     params, x = some_decoded(case, part)
     mask = bits(np.random.default_rng(1), x.shape).astype(bool)
 
@@ -624,7 +714,9 @@ def test_objective_declares_what_it_needs(case):
     assert part.samples >= 1
 
 
-@every("objectives", where=lambda cls: not cls.coupled)
+@pytest.mark.parametrize(
+    "case", [p for p in cases_of("objectives") if not p.values[0].make().coupled]
+)
 def test_uncoupled_objectives_look_at_one_example_at_a_time(case):
     part = case.make_built()
     densities = three_log_densities(part.samples)
@@ -634,7 +726,7 @@ def test_uncoupled_objectives_look_at_one_example_at_a_time(case):
     np.testing.assert_array_equal(together[:2], changed[:2])
 
 
-@every_objective
+@every("objectives", where=lambda part: part.uses_log_likelihood)
 def test_objectives_rise_with_the_likelihood(case):
     part = case.make_built()
     log_likelihood, *others = three_log_densities(part.samples)
@@ -649,7 +741,7 @@ def test_scheduled_arguments_are_reported(case):
     reported = part.scheduled(context(step=3))
     assert sorted(reported) == sorted(part.schedule_names())
     for name, value in reported.items():
-        np.testing.assert_array_equal(value, getattr(part, name)(tf.constant(3)))
+        np.testing.assert_array_equal(value, part.schedules()[name](tf.constant(3)))
 
 
 @every_schedule
@@ -662,6 +754,19 @@ def test_schedule_gives_a_scalar_at_any_step(case):
             assert value.dtype == numerics.density_dtype()
             assert np.isfinite(value)
             np.testing.assert_array_equal(value, values[0])
+
+
+@every_schedule
+def test_schedule_stays_from_the_step_it_names(case):
+    part = case.make()
+    last = part.settles_after()
+    assert isinstance(last, int)
+    before, settled, late = (float(part(s)) for s in (max(last - 1, 0), last, 10**9))
+    # Those that come to their end but slowly have a hundredth of the way left.
+    way = abs(float(part(0)) - late)
+    assert abs(settled - late) <= 0.01 * way
+    assert abs(float(part(10 * last)) - late) <= 0.01 * way
+    assert last == 0 or before != late
 
 
 # Networks.
@@ -678,24 +783,46 @@ def test_network_returns_features(case, batch):
 
 
 @every_network
-def test_network_consists_of_stock_layers(case):
+def test_network_consists_of_stock_layers(case, tmp_path):
     # So that encoders and decoders can leave as plain Keras files.
     part = case.make_built()
-    for layer in part.body:
-        assert type(layer).__module__.startswith("keras."), layer
+    layers = part._flatten_layers(include_self=False, recursive=False)
+    assert {id(layer) for layer in part.body} == {id(layer) for layer in layers}
+    arrays = network_inputs(case, part, 3)
+    inputs = [keras.Input(x.shape[1:]) for x in arrays]
+    plain = keras.Model(inputs, part.call(*inputs))
+    for operation in (*part.body, *plain.operations):
+        assert type(operation).__module__.startswith("keras."), operation
+    plain.save(tmp_path / "plain.keras")
+    again = keras.saving.load_model(tmp_path / "plain.keras")
+    np.testing.assert_array_equal(part(*arrays), again(arrays))
+    assert len(part.weights) == len(again.weights)
 
 
 @every_network
 def test_network_saves_and_loads(case, tmp_path):
     part = case.make_built()
-    x = np.random.default_rng(0).normal(size=(3, *case.input_shape)).astype("float32")
+    inputs = network_inputs(case, part, 3)
     part.save(tmp_path / "network.keras")
     again = keras.saving.load_model(tmp_path / "network.keras")
-    np.testing.assert_array_equal(part(x), again(x))
+    np.testing.assert_array_equal(part(*inputs), again(*inputs))
     assert len(part.weights) == len(again.weights)
 
 
 # Helpers.
+
+
+def stddev(distribution):
+    """Standard deviations; TFP has but the covariance of some families."""
+    try:
+        return distribution.stddev()
+    except NotImplementedError:
+        return tf.sqrt(tf.linalg.diag_part(distribution.covariance()))
+
+
+def allowed(case, event_shape):
+    """The event shape, unless the case is made for one of its own."""
+    return event_shape if case.event_shape == EVENT_SHAPE else case.event_shape
 
 
 def some_params(part, batch):
