@@ -220,7 +220,7 @@ def _categories_of(column: pd.Series) -> list[Any]:
     import pandas as pd
 
     if isinstance(column.dtype, pd.CategoricalDtype):
-        values = column.cat.categories.tolist()
+        values: list[Any] = column.cat.categories.tolist()
     else:
         found = column.dropna().unique().tolist()
         values = sorted(found, key=lambda value: (type(value).__name__, value))

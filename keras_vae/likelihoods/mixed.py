@@ -33,15 +33,14 @@ class Columns(Likelihood):
     categories as numbers from 0 on, and densities are those of the data as given. Inside,
     units are learnt from the training data before the first `fit`, and are 1 until then:
 
-    - real columns - `Normal`, `StudentT`, `Laplace`, `Logistic` - are brought to mean 0 and
-      standard deviation 1, so that their scales count standard deviations of the column;
-    - rates of counts and locations of `LogNormal` start from the mean of the column.
+    - `Normal`, `StudentT`, `Laplace` and `Logistic` see columns of mean 0 and standard
+      deviation 1: their scales count standard deviations of the column;
+    - rates of counts and the locations of `LogNormal` start from the mean of the column;
+    - the encoder sees numbers, counts by their logarithms, with mean 0 and standard deviation
+      1, and categories as one-hot vectors.
 
-    The encoder sees numbers, counts by their logarithms, with mean 0 and standard deviation 1,
-    and categories as one-hot vectors.
-
-    Columns share no weights. Those of one class with equal arguments are computed together, so
-    that hundreds of columns cost little more than a few.
+    Columns share no weights. Those that are alike are computed together, so that hundreds of
+    them cost little more than a few.
 
     Args:
         columns: A likelihood by the name of each column, in the order of the table. They say
@@ -66,7 +65,7 @@ class Columns(Likelihood):
     (4,)
     >>> p.build((2,))
     >>> round(float(p.log_prob(tf.zeros([4]), tf.constant([0.0, 2.0]))), 4)
-    -2.0176
+    -2.0186
 
     Reference: Nazabal, Olmos, Ghahramani and Valera (2020), Handling Incomplete Heterogeneous
     Data using VAEs, sections 2 and 3.
@@ -108,12 +107,6 @@ class Columns(Likelihood):
         seen = np.concatenate([np.repeat(m, w) for m, w in zip(self._members, widths)])
         self._seen_places = np.argsort(seen, kind="stable")
         self._seen_columns = seen[self._seen_places]
-
-        supports = [part.support for part in parts]
-        self._lower = np.array([-np.inf if s.lower is None else s.lower for s in supports])
-        self._upper = np.array([np.inf if s.upper is None else s.upper for s in supports])
-        self._open = np.array([s.open for s in supports])
-        self._integer = np.array([s.integer for s in supports])
 
         emitted, viewed = self.params_shape(event_shape), self.encoder_input_shape(event_shape)
         # x = shift + scale * (what a real column's likelihood sees).
@@ -183,7 +176,7 @@ class Columns(Likelihood):
 
     def encoder_input(self, x: tf.Tensor) -> tf.Tensor:
         # What is learnt, as a prior's pseudo-inputs are, may leave the support.
-        x = keras.ops.clip(x, *(self._cast(end) for end in (self._lower, self._upper)))
+        x = keras.ops.clip(x, *self._ends())
         x = (x - tf.convert_to_tensor(self.shift)) / tf.convert_to_tensor(self.scale)
         seen = [
             group.encoder_input(keras.ops.take(x, members, axis=-1))
@@ -218,10 +211,10 @@ class Columns(Likelihood):
         seen = self.encoder_input(numerics.as_density(np.where(hidden, self.typical, x)))
         seen = np.asarray(seen, "float64")
         centre, spread = np.zeros(seen.shape[1]), np.ones(seen.shape[1])
-        numbers = np.bincount(self._seen_columns)[self._seen_columns] == 1
-        for place in np.flatnonzero(numbers):
-            cells = seen[~hidden[:, self._seen_columns[place]], place]
-            if len(cells):
+        is_one_hot = np.bincount(self._seen_columns) > 1
+        for place, column in enumerate(self._seen_columns):
+            cells = seen[~hidden[:, column], place]
+            if len(cells) and not is_one_hot[column]:
                 centre[place], spread[place] = _mean_and_spread(cells)
         self.centre.assign(centre)
         self.spread.assign(spread)
@@ -255,17 +248,17 @@ class Columns(Likelihood):
         )
 
     def support_in_words(self) -> str:
-        bounded = {
-            name: p.support for name, p in self.columns.items() if p.support[:2] != (None, None)
-        }
-        words = "; ".join(f"{name!r} in {support}" for name, support in bounded.items())
-        return f"of its columns: {words}"
+        parts = self.columns.items()
+        words = [f"{n!r} in {p.support}" for n, p in parts if p.support[:2] != (None, None)]
+        return "of its columns: " + "; ".join(words)
 
     def _outside(self, x: tf.Tensor) -> tf.Tensor:
-        lower, upper = self._cast(self._lower), self._cast(self._upper)
-        on_bound = tf.constant(self._open) & ((x == lower) | (x == upper))
-        uneven = tf.constant(self._integer) & (x != tf.round(x)) & ~tf.math.is_nan(x)
-        return (x < lower) | (x > upper) | on_bound | uneven
+        """Whether each element is outside its column's support; NaN is not."""
+        supports = [part.support for part in self.columns.values()]
+        lower, upper = self._ends()
+        on_bound = tf.constant([s.open for s in supports]) & ((x == lower) | (x == upper))
+        uneven = tf.constant([s.integer for s in supports]) & (x != tf.round(x))
+        return (x < lower) | (x > upper) | on_bound | uneven & ~tf.math.is_nan(x)
 
     def _statistic(self, name: str, value: Any) -> Any:
         """A weight that `adapt` sets."""
@@ -289,8 +282,13 @@ class Columns(Likelihood):
         scale, shift = (tf.convert_to_tensor(v) for v in (self.scale, self.shift))
         return scale * self._by_column(values) + shift
 
-    def _cast(self, constants: np.ndarray) -> np.ndarray:
-        return constants.astype(numerics.density_dtype())
+    def _ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper bounds of the columns' supports."""
+        supports = [part.support for part in self.columns.values()]
+        lower = [-np.inf if s.lower is None else s.lower for s in supports]
+        upper = [np.inf if s.upper is None else s.upper for s in supports]
+        dtype = numerics.density_dtype()
+        return np.array(lower, dtype), np.array(upper, dtype)
 
 
 def _alike(parts: list[Likelihood]) -> list[np.ndarray]:
@@ -328,32 +326,25 @@ def _require_columns(columns: Any) -> None:
     for name, part in columns.items():
         if not isinstance(name, str) or not isinstance(part, Likelihood):
             raise TypeError(
-                f"`columns` must hold a likelihood for each name, such as "
-                f"{{'age': keras_vae.likelihoods.Normal('learned')}}. "
+                f"`columns` must hold a likelihood for each name, as {{'age': Normal()}}. "
                 f"Received: {name!r}: {part!r}."
             )
         if part.built:
             raise ValueError(
-                f"`columns` must hold new likelihoods: their weights will be those of the "
-                f"table. Received: one that is built, for column {name!r}. Make another one."
+                f"`columns` must hold new likelihoods. Received: one that has weights of its "
+                f"own, for column {name!r}. Make another one."
             )
         if isinstance(part, Columns) or not (part.maskable and part.has_distribution):
             raise ValueError(
                 f"`columns` must hold likelihoods that take each element on its own. "
-                f"Received: {type(part).__name__} with these arguments, for column {name!r}. "
-                f"Choose other arguments, or another likelihood."
+                f"Received: {type(part).__name__} with these arguments, for column {name!r}."
             )
 
 
 def _require_weights(weights: Mapping[str, float], columns: Mapping[str, Likelihood]) -> None:
-    unknown = sorted(set(weights) - set(columns))
-    if unknown:
+    bad = {n: w for n, w in weights.items() if n not in columns or not 0 <= w < math.inf}
+    if bad:
         raise ValueError(
-            f"`column_weights` must have names of columns. Received: {unknown}. The columns "
-            f"are {list(columns)}."
+            f"`column_weights` must be finite numbers >= 0 by the names of columns. "
+            f"Received: {bad}; the columns are {list(columns)}."
         )
-    for name, weight in weights.items():
-        if not 0 <= weight < math.inf:
-            raise ValueError(
-                f"`column_weights` must be >= 0 and finite. Received: {name!r}: {weight}."
-            )

@@ -125,6 +125,21 @@ def test_columns_that_are_alike_have_scales_of_their_own(table):
     assert gradient[1] == 0
 
 
+def test_optimal_scales_are_each_columns_own(float64, rng):
+    p = built({"a": likelihoods.Normal("optimal"), "b": likelihoods.Normal("optimal")})
+    params, x = rng.normal(size=(1, 30, 2)), rng.normal(size=(30, 2)) * [1.0, 50.0]
+    mask = rng.random(x.shape) < 0.7
+    training = Context(training=True)
+    value = p.log_prob(tf.constant(params), tf.constant(x), tf.constant(mask), training)
+    error = np.where(mask, x - params[0], 0.0)
+    sigma = np.sqrt((error**2).sum(0) / mask.sum(0))
+    expected = scipy.stats.norm.logpdf(x, params[0], sigma)
+    np.testing.assert_allclose(value[0], np.where(mask, expected, 0.0).sum(-1), 1e-12)
+    # The running scale, after one step, is that of the step.
+    later = p.log_prob(tf.constant(params), tf.constant(x), tf.constant(mask))
+    np.testing.assert_allclose(later, value, 1e-12)
+
+
 def test_density_is_in_the_units_of_the_data(float64, rng):
     # A change of variables by hand: SciPy's normal and Student at shift and scale.
     columns = {"a": likelihoods.Normal("predicted"), "b": likelihoods.StudentT(df=3.0)}
@@ -419,17 +434,17 @@ BAD_COLUMNS = {
     "unknown weight": (
         lambda: Columns({"a": likelihoods.Normal()}, {"b": 1.0}),
         ValueError,
-        r"names of columns. Received: \['b'\]",
+        r"by the names of columns. Received: {'b': 1.0}; the columns are \['a'\]",
     ),
     "negative weight": (
         lambda: Columns({"a": likelihoods.Normal()}, {"a": -1.0}),
         ValueError,
-        "must be >= 0 and finite. Received: 'a': -1.0",
+        r"finite numbers >= 0.*Received: {'a': -1.0}",
     ),
     "NaN weight": (
         lambda: Columns({"a": likelihoods.Normal()}, {"a": float("nan")}),
         ValueError,
-        "must be >= 0",
+        "must be finite numbers",
     ),
     "other event": (
         lambda: Columns({"a": likelihoods.Normal()}).build((2,)),

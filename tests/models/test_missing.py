@@ -72,9 +72,11 @@ def test_data_without_holes_is_scored_alike(make_vae, digits):
     )
 
 
-def test_imputation_is_the_conditional_mean_of_a_linear_model(rng):
-    # A linear-Gaussian model, whose joint normal of x tells the answer. The encoder is left
-    # as it is: importance weights make up for it.
+def linear_model(rng):
+    """A linear-Gaussian model, and mean and covariance of its x.
+
+    The encoder sees nothing: importance weights make up for it.
+    """
     keras.utils.set_random_seed(2)
     vae = keras_vae.VAE(
         keras.layers.Identity(),
@@ -91,6 +93,12 @@ def test_imputation_is_the_conditional_mean_of_a_linear_model(rng):
     encoder.set_weights([0 * w for w in encoder.get_weights()])
     encoder.bias.assign([0, 0, 1.0, 1.0])
     covariance = kernel.T @ kernel + 0.49 * np.eye(4)
+    return vae, bias, covariance
+
+
+def test_imputation_is_the_conditional_mean_of_a_linear_model(rng):
+    # The joint normal of x tells the answer.
+    vae, bias, covariance = linear_model(rng)
     x = np.array([[0.3, np.nan, -0.5, np.nan], [np.nan, 0.1, np.nan, np.nan]], "float32")
     filled = vae.impute(x, samples=50_000, seed=0)
     for row, result in zip(x, filled):
@@ -103,22 +111,7 @@ def test_imputation_is_the_conditional_mean_of_a_linear_model(rng):
 
 
 def test_log_marginal_is_that_of_the_observed_part(rng):
-    keras.utils.set_random_seed(2)
-    vae = keras_vae.VAE(
-        keras.layers.Identity(),
-        keras.layers.Identity(),
-        DiagonalNormal(2),
-        likelihood=Normal(0.7),
-        event_shape=(4,),
-        missing="nan",
-        seed=1,
-    )
-    kernel, bias = rng.normal(size=(2, 4)), rng.normal(size=4)
-    vae._to_likelihood.get_layer("parameters").set_weights([kernel, bias])
-    encoder = vae._to_posterior.get_layer("parameters")
-    encoder.set_weights([0 * w for w in encoder.get_weights()])
-    encoder.bias.assign([0, 0, 1.0, 1.0])
-    covariance = kernel.T @ kernel + 0.49 * np.eye(4)
+    vae, bias, covariance = linear_model(rng)
     x = np.array([[0.3, np.nan, -0.5, np.nan]], "float32")
     seen = [0, 2]
     expected = scipy.stats.multivariate_normal(

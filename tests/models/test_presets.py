@@ -65,7 +65,9 @@ SAYS = {
         "objective": ("ELBO", {"beta": 30.0}),
     },
     "MIWAE": {"objective": ("MIWAE", {"outer": 8, "inner": 8})},
-    "MSSSIMVAE": {"objective": ("MSSSIM", {"weight": 100.0, "beta": 1.0, "max_value": 1.0})},
+    "MSSSIMVAE": {
+        "objective": ("MSSSIM", {"weight": 100.0, "beta": 1.0, "window": 5, "max_value": 1.0})
+    },
     "MissingIWAE": {"objective": ("IWAE", {"samples": 20})},
     "PIWAE": {"objective": ("PIWAE", {"outer": 8, "inner": 8})},
     "PlanarVAE": {"posterior": ("Flow", {})},

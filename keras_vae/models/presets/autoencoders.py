@@ -69,9 +69,9 @@ def RAE_L2(
     """A regularised autoencoder, to which a density is fitted after training.
 
     The L2 of its name is that of the decoder's weights, and belongs to the decoder: give its
-    layers a `kernel_regularizer`, as in the example.
-    With `Normal(scale=0.5**0.5)` the negative log-density is the paper's squared error plus a
-    constant. To generate, see `samplers.fit`.
+    layers a `kernel_regularizer`, as in the example. With `Normal(scale=0.5**0.5)` the
+    negative log-density is the paper's squared error plus a constant. To generate, see
+    `samplers.fit`.
 
     Args:
         weight: Weight of half the code's squared length, a number >= 0 or a schedule (the
