@@ -123,6 +123,7 @@ class CollapseMonitor(keras.callbacks.Callback):
 
     Args:
         x: Examples to look at, `[examples, *event_shape]`; validation data, say.
+        condition: Of a conditional model, one for each. Defaults to `None`.
         min_share: Share of the latent dimensions that should be active, from 0 to 1.
             Defaults to `0.1`.
         patience: Epochs in a row below it before the warning: after the first ones a model
@@ -161,6 +162,7 @@ class CollapseMonitor(keras.callbacks.Callback):
         self,
         x: Any,
         *,
+        condition: Any = None,
         min_share: float = 0.1,
         patience: int = 3,
         threshold: float = 0.01,
@@ -180,6 +182,7 @@ class CollapseMonitor(keras.callbacks.Callback):
         if len(x) < 2:
             raise ValueError(f"`x` must have at least two examples. Received: {len(x)}.")
         self.x = np.asarray(x[:max_rows])
+        self.condition = None if condition is None else np.asarray(condition)[:max_rows]
         self.min_share = min_share
         self.patience = patience
         self.threshold = threshold
@@ -194,9 +197,15 @@ class CollapseMonitor(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Count active units, and warn if they are few."""
-        active = active_units(self.model, self.x, threshold=self.threshold)
+        active = active_units(
+            self.model, self.x, condition=self.condition, threshold=self.threshold
+        )
         if self.model.posterior.has_density:
-            self.kl_by_group = self._mean_kl(self.model, numerics.as_density(self.x)).numpy()
+            conditions = self.model.conditions
+            condition = conditions.check("condition", self.condition, len(self.x))
+            x = numerics.as_density(self.x)
+            prepared = conditions.prepared(conditions.tensor(condition), x)
+            self.kl_by_group = self._mean_kl(self.model, x, prepared).numpy()
         if logs is not None:
             logs["active_units"] = int(active.sum())
         low = active.mean() < self.min_share and _has_settled(self.model)
@@ -228,6 +237,8 @@ class ImageGrids(keras.callbacks.Callback):
     Args:
         x: Images, `[examples, height, width, channels]`; the first twenty are shown.
         folder: Where to write; made if it does not exist.
+        condition: Of a conditional model, one for each image; samples are given the same, in
+            turn. Defaults to `None`.
         every: Epochs from one picture to the next. Defaults to `1`.
         log_dir: Folder of TensorBoard's logs, to which the pictures go too. Defaults to
             `None`: none.
@@ -262,6 +273,7 @@ class ImageGrids(keras.callbacks.Callback):
         x: Any,
         folder: str | os.PathLike[str],
         *,
+        condition: Any = None,
         every: int = 1,
         log_dir: str | os.PathLike[str] | None = None,
         seed: int = 0,
@@ -270,6 +282,7 @@ class ImageGrids(keras.callbacks.Callback):
         if not isinstance(every, int) or every < 1:
             raise ValueError(f"`every` must be an integer >= 1. Received: every={every!r}.")
         self.x = np.asarray(x[:_ORIGINALS])
+        self.condition = None if condition is None else np.asarray(condition)[:_ORIGINALS]
         self.folder = pathlib.Path(folder)
         self.every = every
         self.log_dir = log_dir
@@ -295,8 +308,9 @@ class ImageGrids(keras.callbacks.Callback):
         paths = {
             n: self.folder / f"{n}_{epochs:04}.png" for n in ("reconstructions", "samples")
         }
-        plots.reconstructions(self.model, self.x, path=paths["reconstructions"])
-        plots.samples(self.model, _SAMPLES, path=paths["samples"], seed=self.seed)
+        given = {"condition": self.condition}
+        plots.reconstructions(self.model, self.x, **given, path=paths["reconstructions"])
+        plots.samples(self.model, _SAMPLES, **given, path=paths["samples"], seed=self.seed)
         if self.log_dir is None:
             return
         if self._writer is None:
@@ -315,10 +329,10 @@ def _log_png(name: str, png: bytes, step: int) -> None:
     tf.summary.write(name, [str(width), str(height), png], step=step, metadata=metadata)
 
 
-def _mean_kl(model: VAE, x: tf.Tensor) -> tf.Tensor:
+def _mean_kl(model: VAE, x: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
     """Mean over x of the KL by group, with the same noise at each call."""
-    context = model.context()
-    params = model.posterior_params(x)
+    context = model.context(condition=condition)
+    params = model.posterior_params(x, condition=condition)
     noise = numerics.draw_noise(
         model.posterior.noise_spec(), [1, tf.shape(x)[0]], numerics.key_from_seed(0)
     )

@@ -49,6 +49,7 @@ def overview(
     x: Any,
     labels: Any = None,
     *,
+    condition: Any = None,
     path: str | os.PathLike[str],
     title: str | None = None,
     seed: int = 0,
@@ -66,6 +67,8 @@ def overview(
         x: Images, `[examples, height, width, channels]`.
         labels: Their classes, `[examples]`: up to ten get a colour each; more, if they are
             numbers, get a scale of colours. Defaults to `None`: one colour.
+        condition: Of a conditional model, one for each image; samples are given the same, in
+            turn. Defaults to `None`.
         path: Where to write; the ending tells the format, such as `.png`. An older file is
             replaced once the new one is complete.
         title: Above everything. Defaults to `None`.
@@ -98,8 +101,12 @@ def overview(
     shown = np.asarray(x[:_ORIGINALS])
     panels = {
         "Originals": _mosaic(shown),
-        "Reconstructions": _mosaic(model.reconstruct(shown)),
-        "Samples from the prior": _mosaic(model.generate(_SAMPLES, seed=seed)),
+        "Reconstructions": _mosaic(
+            model.reconstruct(shown, condition=_given(condition, len(shown)))
+        ),
+        "Samples from the prior": _mosaic(
+            model.generate(_SAMPLES, condition=_given(condition, _SAMPLES), seed=seed)
+        ),
     }
     heights = [_IMAGES_WIDTH * m.shape[0] / m.shape[1] for m in panels.values()]
     content = sum(heights) + 2 * (_GAP + _HEADING)  # without the first heading
@@ -127,17 +134,20 @@ def overview(
         _show(axes(_MARGIN, top, _IMAGES_WIDTH, h), name, mosaic)
         top += h + _GAP + _HEADING
     ax = axes(_MARGIN + _IMAGES_WIDTH + _GAP + _TICKS, above, side, side)
-    _draw_latents(ax, model, np.asarray(x[:_POINTS]), labels)
+    _draw_latents(ax, model, np.asarray(x[:_POINTS]), labels, condition)
     _save(figure, path)
     return path
 
 
-def reconstructions(model: VAE, x: Any, *, path: str | os.PathLike[str]) -> pathlib.Path:
+def reconstructions(
+    model: VAE, x: Any, *, condition: Any = None, path: str | os.PathLike[str]
+) -> pathlib.Path:
     """Write a picture of images, each above its reconstruction.
 
     Args:
         model: A model of images, as in `overview`.
         x: Images, `[examples, height, width, channels]`; all are shown, ten in a row.
+        condition: Of a conditional model, one for each image. Defaults to `None`.
         path: As in `overview`.
 
     Returns:
@@ -149,7 +159,7 @@ def reconstructions(model: VAE, x: Any, *, path: str | os.PathLike[str]) -> path
     """
     figure = _new_figure()
     _check_images(model)
-    pairs = np.stack([np.asarray(x), model.reconstruct(x)])
+    pairs = np.stack([np.asarray(x), model.reconstruct(x, condition=condition)])
     # A row of originals, the row of their reconstructions; the last rows filled with white.
     missing = -pairs.shape[1] % _COLUMNS
     pairs = np.pad(pairs, [(0, 0), (0, missing), *[(0, 0)] * 3], constant_values=1.0)
@@ -159,13 +169,19 @@ def reconstructions(model: VAE, x: Any, *, path: str | os.PathLike[str]) -> path
 
 
 def samples(
-    model: VAE, count: int = _SAMPLES, *, path: str | os.PathLike[str], seed: int = 0
+    model: VAE,
+    count: int = _SAMPLES,
+    *,
+    condition: Any = None,
+    path: str | os.PathLike[str],
+    seed: int = 0,
 ) -> pathlib.Path:
     """Write a picture of generated images: means of p(x|z) at draws from the prior.
 
     Args:
         model: A model of images, as in `overview`.
         count: How many; ten stand in a row. Defaults to `40`.
+        condition: Of a conditional model, any number; they take turns. Defaults to `None`.
         path: As in `overview`.
         seed: Of the draws.
 
@@ -178,8 +194,16 @@ def samples(
     """
     figure = _new_figure()
     _check_images(model)
-    generated = _mosaic(model.generate(count, seed=seed))
-    return _write_grid(figure, "Samples from the prior", generated, path)
+    generated = model.generate(count, condition=_given(condition, count), seed=seed)
+    return _write_grid(figure, "Samples from the prior", _mosaic(generated), path)
+
+
+def _given(condition: Any, count: int) -> Any:
+    """Conditions for so many examples, in turn."""
+    if condition is None:
+        return None
+    condition = np.asarray(condition)
+    return condition[np.arange(count) % len(condition)]
 
 
 def _write_grid(
@@ -205,8 +229,15 @@ def _head(ax: Any, text: str) -> None:
     ax.set_title(text, fontsize=11, color=_INK, loc="left", pad=6)
 
 
-def _draw_latents(ax: Any, model: VAE, x: np.ndarray, labels: Any) -> None:
-    points, names, title = _plane(*model.encode(x, return_scale=True))
+def _draw_latents(
+    ax: Any, model: VAE, x: np.ndarray, labels: Any, condition: Any = None
+) -> None:
+    condition = _given(condition, len(x))
+    latents = model.encode(x, condition=condition)
+    scales = np.zeros_like(latents)
+    if model.posterior.has_moments:
+        _, scales = model.encode(x, condition=condition, return_scale=True)
+    points, names, title = _plane(latents, scales)
     _head(ax, title)
     ax.set_xlabel(names[0], color=_MUTED)
     ax.set_ylabel(names[1], color=_MUTED)

@@ -319,3 +319,18 @@ def test_scheduled_values_and_active_units_reach_a_csv(make_vae, digits, tmp_pat
     rows = np.genfromtxt(path, delimiter=",", names=True)
     np.testing.assert_allclose(rows["beta"], [0.125, 0.625, 1.0], rtol=1e-6)
     assert rows["active_units"].shape == (3,)
+
+
+def test_conditional_models_are_watched_and_shown_too(make_vae, digits, tmp_path):
+    labels = np.arange(32) % 10
+    vae = make_vae(condition_shape=(10,))
+    vae.compile("adam")
+    monitor = callbacks.CollapseMonitor(digits[:32], condition=labels)
+    grids = callbacks.ImageGrids(digits[:32], tmp_path, condition=labels)
+    data = {"x": digits[:32], "condition": labels}
+    history = vae.fit(data, callbacks=[monitor, grids], verbose=0).history
+    assert monitor.kl_by_group.shape == (3,)
+    assert history["active_units"][0] == int(
+        evaluation.active_units(vae, digits[:32], condition=labels).sum()
+    )
+    assert len(list(tmp_path.glob("*_0001.png"))) == 2

@@ -119,8 +119,8 @@ def test_codes_are_the_places_of_categories(frame):
 
 def test_what_models_give_becomes_values(frame):
     table = Table.from_frame(frame[["even", "flag", "ordered", "real"]])
-    result = table.to_frame(np.array([[3.4, 0.7, 1.2, 0.25], [-0.2, 0.1, 9.0, -1.0]]))
-    assert result["even"].tolist() == [3, 0]
+    result = table.to_frame(np.array([[3.6, 0.7, 1.2, 0.25], [-0.2, 0.1, 9.0, -1.0]]))
+    assert result["even"].tolist() == [4, 0]
     assert result["flag"].tolist() == [True, False]
     assert result["ordered"].tolist() == ["mid", "high"]
     assert result["real"].tolist() == [0.25, -1.0]

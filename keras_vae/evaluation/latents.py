@@ -14,7 +14,9 @@ from keras_vae.models import VAE
 __all__ = ["active_units"]
 
 
-def active_units(model: VAE, x: Any, *, threshold: float = 0.01) -> np.ndarray:
+def active_units(
+    model: VAE, x: Any, *, condition: Any = None, threshold: float = 0.01
+) -> np.ndarray:
     """Which latent dimensions tell examples apart.
 
     A dimension is active if the posterior's mean varies over the data: its variance is above
@@ -23,6 +25,7 @@ def active_units(model: VAE, x: Any, *, threshold: float = 0.01) -> np.ndarray:
     Args:
         model: Any model that encodes.
         x: `[examples, *event_shape]`; at least two examples.
+        condition: Of a conditional model, one for each example. Defaults to `None`.
         threshold: Least variance of an active dimension. Defaults to `0.01`.
 
     Returns:
@@ -50,5 +53,5 @@ def active_units(model: VAE, x: Any, *, threshold: float = 0.01) -> np.ndarray:
         raise ValueError(f"`threshold` must be >= 0. Received: threshold={threshold}.")
     if len(x) < 2:
         raise ValueError(f"`x` must have at least two examples. Received: {len(x)}.")
-    means = np.asarray(model.encode(x), dtype="float64")
+    means = np.asarray(model.encode(x, condition=condition), dtype="float64")
     return np.asarray(means.var(axis=0) > threshold)

@@ -107,7 +107,6 @@ class Columns(Likelihood):
         seen = np.concatenate([np.repeat(m, w) for m, w in zip(self._members, widths)])
         self._seen_places = np.argsort(seen, kind="stable")
         self._seen_columns = seen[self._seen_places]
-
         emitted, viewed = self.params_shape(event_shape), self.encoder_input_shape(event_shape)
         # x = shift + scale * (what a real column's likelihood sees).
         self.shift = self._statistic("shift", np.zeros(size))
@@ -176,7 +175,8 @@ class Columns(Likelihood):
 
     def encoder_input(self, x: tf.Tensor) -> tf.Tensor:
         # What is learnt, as a prior's pseudo-inputs are, may leave the support.
-        x = keras.ops.clip(x, *self._ends())
+        lower, upper = self._ends()
+        x = keras.ops.minimum(keras.ops.maximum(x, lower), upper)
         x = (x - tf.convert_to_tensor(self.shift)) / tf.convert_to_tensor(self.scale)
         seen = [
             group.encoder_input(keras.ops.take(x, members, axis=-1))

@@ -195,7 +195,7 @@ class VampPrior(Prior):
     >>> q = keras_vae.posteriors.DiagonalNormal(latent_dim=2)
     >>> p.bind((8, 8, 1), keras_vae.likelihoods.Bernoulli().support, posterior=q)
     >>> p.build(q.latent_shape)
-    >>> p.pseudo_inputs.shape
+    >>> tuple(p.pseudo_inputs.shape)
     (50, 8, 8, 1)
 
     Reference: Tomczak and Welling (2018), VAE with a VampPrior, equation 9.

@@ -160,7 +160,9 @@ def computation(case, part, batch=3, samples=4):
         return tf.constant(rng.normal(size=shape), numerics.density_dtype())
 
     def uses_posterior(params, *values):
-        draw = part.sample_and_log_prob(params, dict(zip(part.noise_spec(), values)), context())
+        draw = part.sample_and_log_prob(
+            params, dict(zip(sorted(part.noise_spec()), values)), context()
+        )
         results = [draw.latents, part.point(params)]
         if part.has_moments:
             results += [part.mean(params), part.scale(params)]
@@ -173,7 +175,7 @@ def computation(case, part, batch=3, samples=4):
 
     def uses_prior(z, *values):
         own = context(posterior=case.posterior())
-        draw = part.sample(dict(zip(part.noise_spec(), values)), own)
+        draw = part.sample(dict(zip(sorted(part.noise_spec()), values)), own)
         return [part.log_prob(z, own), draw]
 
     def uses_likelihood(params, x):

@@ -240,6 +240,12 @@ def test_units_are_those_of_the_observed_cells(float64, rng):
     np.testing.assert_array_equal(filled.numpy()[~np.isnan(x)], x[~np.isnan(x)])
 
 
+def test_what_stands_for_hidden_values_is_a_value(float64):
+    # Between two counts, 2 and 3, there is none.
+    p = built({"count": likelihoods.Poisson()}, np.array([[2.0], [3.0]]))
+    assert p.typical.numpy()[0] in (2.0, 3.0)
+
+
 def test_encoder_sees_standard_numbers_and_one_hot_categories(float64, rng):
     x = rows_of(rng, 500)
     hidden = rng.random(x.shape) < 0.3
@@ -354,6 +360,20 @@ def test_it_trains_imputes_and_survives_saving(rng, tmp_path):
     assert np.all((filled[:, :6] >= low - 1e-3) & (filled[:, :6] <= high + 1e-3))
     drawn = again.generate(50, sample=True, seed=2)
     assert not again.likelihood.violations(tf.constant(drawn))
+
+
+@pytest.mark.slow
+def test_networks_leave_as_plain_keras_models_in_raw_units(rng, tmp_path):
+    x, columns = wine()
+    vae = make_vae(columns, missing=None)
+    vae.compile("adam")
+    vae.fit(x, verbose=0)
+    x = x[:3].astype("float32")
+    z = vae.encode(x)
+    for name, given, expected in (("encoder", x, z), ("decoder", z, vae.decode(z))):
+        getattr(vae, f"{name}_model")().save(tmp_path / f"{name}.keras")
+        plain = keras.saving.load_model(tmp_path / f"{name}.keras")
+        np.testing.assert_allclose(plain(given), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_what_is_logged_does_not_know_the_weights(rng):
