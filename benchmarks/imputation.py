@@ -127,7 +127,8 @@ def measure(imputer, name, seed):
     numeric = complete.shape[1] - bool(classes)
     spread = complete.std(0)
     error = ((filled - complete) / np.where(spread > 0, spread, 1))[:, :numeric]
-    result = {"RMSE": np.sqrt(np.mean(error[hidden[:, :numeric]] ** 2)), "seconds": seconds}
+    print(f"  {seconds:.1f} s")
+    result = {"RMSE": np.sqrt(np.mean(error[hidden[:, :numeric]] ** 2))}
     if classes:
         result["accuracy"] = np.mean((filled == complete)[hidden[:, -1], -1])
     return result
@@ -165,8 +166,7 @@ def main():
             for figure in runs[0]:
                 values = [run[figure] for run in runs]
                 row[figure] = round(float(np.mean(values)), 4)
-                if figure != "seconds":
-                    row[f"{figure}_spread"] = round(float(np.std(values, ddof=1)), 4)
+                row[f"{figure}_spread"] = round(float(np.std(values, ddof=1)), 4)
             rows[name][imputer] = row
             print(name, imputer, row, flush=True)
         write(rows, hashes)

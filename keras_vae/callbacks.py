@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae import numerics, plots
+from keras_vae.arguments import require_integer
 from keras_vae.component import FromSignature
 from keras_vae.evaluation import active_units
 from keras_vae.models import VAE
@@ -279,8 +280,7 @@ class ImageGrids(keras.callbacks.Callback):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if not isinstance(every, int) or every < 1:
-            raise ValueError(f"`every` must be an integer >= 1. Received: every={every!r}.")
+        require_integer("every", every)
         self.x = np.asarray(x[:_ORIGINALS])
         self.condition = None if condition is None else np.asarray(condition)[:_ORIGINALS]
         self.folder = pathlib.Path(folder)

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae import numerics
+from keras_vae.arguments import require_integer
 
 __all__ = [
     "LabelledImages",
@@ -177,8 +178,8 @@ def dynamic_binarization(
     section 5.
     """
     _require_probabilities(x)
-    _require_integer("batch_size", batch_size, 1)
-    _require_integer("first_epoch", first_epoch, 0)
+    require_integer("batch_size", batch_size, 1)
+    require_integer("first_epoch", first_epoch, 0)
     examples = len(x)
     probabilities = numerics.as_density(x)
     key = numerics.key_from_seed(seed)
@@ -237,7 +238,7 @@ def dequantize(x: np.ndarray, seed: int, *, levels: int = 256) -> np.ndarray:
     Reference: Theis, van den Oord and Bethge (2016), A Note on the Evaluation of Generative
     Models, section 3.1.
     """
-    _require_integer("levels", levels, 1)
+    require_integer("levels", levels, 1)
     if x.size and (x.min() < 0 or x.max() >= levels or np.any(np.mod(x, 1))):
         raise ValueError(
             f"`x` must hold integers from 0 to {levels - 1}. Received: values from "
@@ -278,8 +279,3 @@ def _require_probabilities(x: np.ndarray) -> None:
             f"`x` must be in [0, 1], as probabilities. Received: values from {x.min():g} to "
             f"{x.max():g}, dtype {x.dtype}. Divide 8-bit images by 255."
         )
-
-
-def _require_integer(name: str, value: Any, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"`{name}` must be an integer >= {least}. Received: {name}={value!r}.")

@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_vae import numerics
+from keras_vae.arguments import require_positive
 from keras_vae.component import FromSignature, register
 from keras_vae.terms import Context
 
@@ -97,7 +98,7 @@ class LinearWarmup(Schedule):
     """
 
     def __init__(self, steps: int, start: float = 0.0, end: float = 1.0) -> None:
-        _require_positive("steps", steps)
+        require_positive("steps", steps)
         self.steps = steps
         self.start = start
         self.end = end
@@ -141,9 +142,9 @@ class Cyclical(Schedule):
         start: float = 0.0,
         end: float = 1.0,
     ) -> None:
-        _require_positive("period", period)
+        require_positive("period", period)
         if cycles is not None:
-            _require_positive("cycles", cycles)
+            require_positive("cycles", cycles)
         if not 0 < rise <= 1:
             raise ValueError(f"`rise` must be in (0, 1]. Received: rise={rise}.")
         self.period = period
@@ -195,9 +196,9 @@ class Sigmoid(Schedule):
         start: float = 0.0,
         end: float = 1.0,
     ) -> None:
-        _require_positive("midpoint", midpoint)
+        require_positive("midpoint", midpoint)
         if width is not None:
-            _require_positive("width", width)
+            require_positive("width", width)
         self.midpoint = midpoint
         self.width = width
         self.start = start
@@ -258,8 +259,3 @@ def value_at(number_or_schedule: float | Schedule, step: tf.Tensor | None) -> tf
 
 def _real(step: Any) -> tf.Tensor:
     return tf.cast(step, numerics.density_dtype())
-
-
-def _require_positive(name: str, value: float) -> None:
-    if not value > 0:
-        raise ValueError(f"`{name}` must be positive. Received: {name}={value}.")

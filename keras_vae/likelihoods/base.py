@@ -222,17 +222,3 @@ def by_channel(params: tf.Tensor, channels: int, size: int) -> tf.Tensor:
     """Reshape `[..., channels * size]` to `[..., channels, size]`."""
     leading = [-1 if n is None else n for n in keras.ops.shape(params)[:-1]]
     return keras.ops.reshape(params, (*leading, channels, size))
-
-
-def require_one_of(name: str, value: Any, options: tuple[str, ...]) -> None:
-    """Raise a ValueError that lists the options if `value` is none of them."""
-    if value not in options:
-        raise ValueError(f"`{name}` must be one of {options}. Received: {name}={value!r}.")
-
-
-def require_integer(name: str, value: Any, smallest: int) -> None:
-    """Raise a ValueError unless `value` is an integer of at least `smallest`."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < smallest:
-        raise ValueError(
-            f"`{name}` must be an integer >= {smallest}. Received: {name}={value!r}."
-        )

@@ -11,8 +11,9 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from keras_vae.arguments import require_integer
 from keras_vae.component import register
-from keras_vae.likelihoods.base import Likelihood, Support, require_integer
+from keras_vae.likelihoods.base import Likelihood, Support
 from keras_vae.likelihoods.saddlepoint import deviance, log_choose, log_factorial_rest
 from keras_vae.terms import Context
 

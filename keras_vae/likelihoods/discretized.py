@@ -13,13 +13,13 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from keras_vae import numerics
+from keras_vae.arguments import require_integer
 from keras_vae.component import register
 from keras_vae.likelihoods.base import (
     Likelihood,
     Support,
     by_channel,
     keyed_noise,
-    require_integer,
 )
 from keras_vae.likelihoods.continuous import logistic_noise
 from keras_vae.terms import Context

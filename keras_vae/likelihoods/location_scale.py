@@ -12,7 +12,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from keras_vae import numerics
-from keras_vae.likelihoods.base import Support, require_one_of
+from keras_vae.arguments import require_one_of
+from keras_vae.likelihoods.base import Support
 from keras_vae.likelihoods.running import RunningMean
 from keras_vae.terms import Context
 

@@ -12,8 +12,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from keras_vae import numerics
+from keras_vae.arguments import require_one_of
 from keras_vae.component import register
-from keras_vae.likelihoods.base import keyed_noise, require_one_of
+from keras_vae.likelihoods.base import keyed_noise
 from keras_vae.likelihoods.count import Count
 from keras_vae.likelihoods.running import RunningMean
 from keras_vae.likelihoods.saddlepoint import log_choose

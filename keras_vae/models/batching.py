@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae import numerics
+from keras_vae.arguments import require_integer
 from keras_vae.models.checks import check_array
 from keras_vae.models.wiring import TwoNetworks
 
@@ -60,10 +61,7 @@ class InBatches(TwoNetworks):
         Returns:
             What the function returns, for all rows, as arrays.
         """
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(
-                f"`batch_size` must be an integer >= 1. Received: batch_size={batch_size!r}."
-            )
+        require_integer("batch_size", batch_size)
         condition = self.conditions.check("condition", condition, len(array))
         function_key = (name, condition is not None)
         if function_key not in self._functions:

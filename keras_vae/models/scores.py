@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae import estimators, numerics
+from keras_vae.arguments import require_integer
 from keras_vae.models.batching import ROWS, InBatches
-from keras_vae.objectives.base import require_samples
 
 __all__ = ["Scores"]
 
@@ -86,7 +86,7 @@ class Scores(InBatches):
         Reference: Burda, Grosse and Salakhutdinov (2016), equation 8.
         """
         self._require_density("log_marginal")
-        require_samples(samples)
+        require_integer("samples", samples)
         chunk = max(1, min(samples, 4 * ROWS // batch_size))
 
         def log_marginal(
@@ -139,7 +139,7 @@ class Scores(InBatches):
         self._require_density("impute")
         if self.missing is None:
             raise ValueError("`impute` needs a model made with missing='nan'.")
-        require_samples(samples)
+        require_integer("samples", samples)
 
         def impute(x: tf.Tensor, key: tf.Tensor, condition: Any = None) -> tuple[tf.Tensor]:
             condition = self.conditions.prepared(condition, x)

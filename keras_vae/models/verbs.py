@@ -14,6 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from keras_vae import numerics
+from keras_vae.arguments import require_integer
 from keras_vae.models.batching import ROWS
 from keras_vae.models.checks import check_array
 from keras_vae.models.conditions import attach
@@ -159,8 +160,7 @@ class Verbs(Scores):
             ValueError: If `count` is not a positive integer, or `prior` has other latents.
         """
         prior = self.prior if prior is None else self._fitting(prior)
-        if not isinstance(count, int) or count < 1:
-            raise ValueError(f"`count` must be an integer >= 1. Received: count={count!r}.")
+        require_integer("count", count)
 
         def generate(
             rows: tf.Tensor, key: tf.Tensor, condition: Any = None

@@ -76,12 +76,6 @@ class Objective(Scheduled, Component):
         """
 
 
-def require_samples(samples: Any, name: str = "samples") -> None:
-    """Raise a ValueError unless `samples` is a positive integer."""
-    if not isinstance(samples, int) or isinstance(samples, bool) or samples < 1:
-        raise ValueError(f"`{name}` must be an integer >= 1. Received: {name}={samples!r}.")
-
-
 def require_weight(name: str, weight: Any, *, scheduled: bool = True) -> None:
     """Raise a ValueError unless `weight` is a number >= 0 or, if allowed, a schedule."""
     if scheduled and isinstance(weight, Schedule):
@@ -89,9 +83,3 @@ def require_weight(name: str, weight: Any, *, scheduled: bool = True) -> None:
     if not isinstance(weight, (int, float)) or not 0 <= weight < float("inf"):
         kind = ">= 0 or a schedule" if scheduled else ">= 0"
         raise ValueError(f"`{name}` must be {kind}. Received: {name}={weight!r}.")
-
-
-def require_one_of(name: str, value: Any, options: tuple[str, ...]) -> None:
-    """Raise a ValueError that lists the options if `value` is none of them."""
-    if value not in options:
-        raise ValueError(f"`{name}` must be one of {options}. Received: {name}={value!r}.")

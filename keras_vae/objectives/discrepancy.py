@@ -9,8 +9,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_vae.arguments import require_one_of
 from keras_vae.component import register
-from keras_vae.objectives.base import Objective, require_one_of, require_weight
+from keras_vae.objectives.base import Objective, require_weight
 from keras_vae.objectives.elbo import ELBO
 from keras_vae.schedules import Schedule, value_at
 from keras_vae.terms import Bound, Context, ElboTerms

@@ -12,8 +12,9 @@ import keras
 import tensorflow as tf
 
 from keras_vae import numerics
+from keras_vae.arguments import require_integer
 from keras_vae.component import register
-from keras_vae.objectives.base import Objective, require_samples, require_weight
+from keras_vae.objectives.base import Objective, require_weight
 from keras_vae.objectives.elbo import ELBO
 from keras_vae.schedules import Schedule, value_at
 from keras_vae.terms import Bound, Context, ElboTerms
@@ -82,8 +83,8 @@ class MSSSIM(Objective):
         require_weight("beta", beta)
         if not max_value > 0:
             raise ValueError(f"`max_value` must be positive. Received: max_value={max_value}.")
-        require_samples(window, "window")
-        require_samples(samples)
+        require_integer("window", window)
+        require_integer("samples", samples)
         super().__init__(**kwargs)
         self.weight = weight
         self.beta = beta

@@ -11,8 +11,9 @@ from typing import Any
 import tensorflow as tf
 
 from keras_vae import numerics
+from keras_vae.arguments import require_integer
 from keras_vae.component import register
-from keras_vae.objectives.base import Objective, require_samples
+from keras_vae.objectives.base import Objective
 from keras_vae.terms import Bound, Context, ElboTerms
 
 __all__ = ["CIWAE", "IWAE", "MIWAE", "Renyi"]
@@ -43,7 +44,7 @@ class IWAE(Objective):
     requires = frozenset({"density"})
 
     def __init__(self, samples: int = 5, **kwargs: Any) -> None:
-        require_samples(samples)
+        require_integer("samples", samples)
         super().__init__(**kwargs)
         self.samples = samples
 
@@ -78,8 +79,8 @@ class MIWAE(Objective):
     requires = frozenset({"density"})
 
     def __init__(self, outer: int = 8, inner: int = 8, **kwargs: Any) -> None:
-        require_samples(outer, "outer")
-        require_samples(inner, "inner")
+        require_integer("outer", outer)
+        require_integer("inner", inner)
         super().__init__(**kwargs)
         self.outer = outer
         self.inner = inner
@@ -116,7 +117,7 @@ class CIWAE(Objective):
     requires = frozenset({"density"})
 
     def __init__(self, samples: int = 5, weight: float = 0.5, **kwargs: Any) -> None:
-        require_samples(samples)
+        require_integer("samples", samples)
         if not 0 <= weight <= 1:
             raise ValueError(f"`weight` must be in [0, 1]. Received: weight={weight}.")
         super().__init__(**kwargs)
@@ -158,7 +159,7 @@ class Renyi(Objective):
     def __init__(self, alpha: float = 0.5, samples: int = 5, **kwargs: Any) -> None:
         if not math.isfinite(alpha):
             raise ValueError(f"`alpha` must be a finite number. Received: alpha={alpha}.")
-        require_samples(samples)
+        require_integer("samples", samples)
         super().__init__(**kwargs)
         self.alpha = alpha
         self.samples = samples

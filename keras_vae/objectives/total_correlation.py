@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from keras_vae.arguments import require_integer, require_one_of
 from keras_vae.component import register
 from keras_vae.objectives.base import (
     Objective,
-    require_one_of,
-    require_samples,
     require_weight,
 )
 from keras_vae.schedules import Schedule, value_at
@@ -92,8 +91,8 @@ class TCVAE(Objective):
         require_weight("gamma", gamma, scheduled=False)
         require_one_of("estimator", estimator, ("stratified", "weighted"))
         if data_size is not None:
-            require_samples(data_size, "data_size")
-        require_samples(samples)
+            require_integer("data_size", data_size)
+        require_integer("samples", samples)
         super().__init__(**kwargs)
         self.beta = beta
         self.alpha = alpha

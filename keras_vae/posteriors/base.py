@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from keras_vae.arguments import require_integer
 from keras_vae.component import Component
 from keras_vae.numerics import NoiseSpec
 from keras_vae.schedules import Scheduled
@@ -53,10 +54,7 @@ class Posterior(Scheduled, Component):
     factorised = False
 
     def __init__(self, latent_dim: int, **kwargs: Any) -> None:
-        if not isinstance(latent_dim, int) or isinstance(latent_dim, bool) or latent_dim < 1:
-            raise ValueError(
-                f"`latent_dim` must be an integer >= 1. Received: latent_dim={latent_dim!r}."
-            )
+        require_integer("latent_dim", latent_dim)
         super().__init__(**kwargs)
         self.latent_dim = latent_dim
 

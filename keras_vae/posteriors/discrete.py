@@ -19,6 +19,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from keras_vae import numerics
+from keras_vae.arguments import require_integer
 from keras_vae.component import register
 from keras_vae.numerics import NoiseSpec
 from keras_vae.posteriors.base import Posterior
@@ -71,11 +72,8 @@ class RelaxedCategorical(Posterior):
         temperature: float | Schedule = 0.5,
         **kwargs: Any,
     ) -> None:
-        for name, value, least in (("categories", categories, 2), ("vectors", vectors, 1)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ValueError(
-                    f"`{name}` must be an integer >= {least}. Received: {name}={value!r}."
-                )
+        require_integer("categories", categories, 2)
+        require_integer("vectors", vectors)
         _require_temperature(temperature)
         super().__init__(categories * vectors, **kwargs)
         self.categories = categories

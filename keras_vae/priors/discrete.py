@@ -16,6 +16,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from keras_vae import numerics
+from keras_vae.arguments import require_integer
 from keras_vae.component import register
 from keras_vae.numerics import NoiseSpec
 from keras_vae.priors.base import Prior
@@ -55,11 +56,8 @@ class Categorical(Prior):
     def __init__(
         self, categories: int, vectors: int = 1, learned: bool = False, **kwargs: Any
     ) -> None:
-        for name, value, least in (("categories", categories, 2), ("vectors", vectors, 1)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ValueError(
-                    f"`{name}` must be an integer >= {least}. Received: {name}={value!r}."
-                )
+        require_integer("categories", categories, 2)
+        require_integer("vectors", vectors)
         super().__init__(**kwargs)
         self.categories = categories
         self.vectors = vectors

@@ -14,6 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from keras_vae import numerics
+from keras_vae.arguments import require_integer
 from keras_vae.component import register
 from keras_vae.numerics import NoiseSpec
 from keras_vae.priors.base import Prior
@@ -58,7 +59,7 @@ class NormalMixture(Prior):
         covariance: str = "diagonal",
         **kwargs: Any,
     ) -> None:
-        _require_components(components)
+        require_integer("components", components)
         if spread < 0:
             raise ValueError(f"`spread` must be >= 0. Received: spread={spread}.")
         if covariance not in ("diagonal", "full"):
@@ -204,7 +205,7 @@ class VampPrior(Prior):
     space = "those of the posterior"
 
     def __init__(self, components: int = 500, **kwargs: Any) -> None:
-        _require_components(components)
+        require_integer("components", components)
         super().__init__(**kwargs)
         self.components = components
         self.adapt_rows = components
@@ -306,10 +307,3 @@ class VampPrior(Prior):
         if support.upper is not None:
             values = keras.ops.minimum(values, support.upper)
         return values
-
-
-def _require_components(components: int) -> None:
-    if not isinstance(components, int) or components < 1:
-        raise ValueError(
-            f"`components` must be an integer >= 1. Received: components={components!r}."
-        )

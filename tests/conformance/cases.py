@@ -52,6 +52,16 @@ def cases_of(*families: str, where: Callable[[Any], bool] = lambda part: True) -
     return [pytest.param(case, id=case.name) for case in chosen]
 
 
+def sampled(parameters: list[Any], one_in: int) -> list[Any]:
+    """Mark all but one in so many as thorough: they are run when asked for."""
+    return [
+        parameter
+        if index % one_in == 0
+        else pytest.param(*parameter.values, id=parameter.id, marks=pytest.mark.thorough)
+        for index, parameter in enumerate(parameters)
+    ]
+
+
 def context(
     training: bool = False, step: int = 3, posterior: Posterior | None = None
 ) -> Context:

@@ -18,7 +18,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # know each other; a group sees all groups above it in this list. Groups share a floor where
 # a floor has an order of its own.
 FLOORS = [
-    ("F0", ["numerics", "terms"]),
+    ("F0", ["arguments", "numerics", "terms"]),
     ("F0", ["component"]),
     ("F0", ["data"]),
     ("F1", ["schedules", "networks", "quantizers", "flows", "geometry"]),

@@ -6,7 +6,6 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from keras_vae.likelihoods import Likelihood, Support
-from keras_vae.likelihoods.base import require_one_of
 
 tfd = tfp.distributions
 
@@ -90,11 +89,3 @@ def test_the_base_leaves_the_rest_to_subclasses():
     for attempt in (lambda: p.params_shape((3,)), lambda: p.distribution(None)):
         with pytest.raises(NotImplementedError):
             attempt()
-
-
-def test_require_one_of_lists_the_options():
-    require_one_of("mode", "a", ("a", "b"))
-    with pytest.raises(
-        ValueError, match=r"`mode` must be one of \('a', 'b'\)\. Received: mode='c'"
-    ):
-        require_one_of("mode", "c", ("a", "b"))

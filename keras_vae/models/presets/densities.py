@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_vae import flows, posteriors, priors
+from keras_vae.arguments import require_integer
 from keras_vae.likelihoods import Likelihood
 from keras_vae.models.vae import VAE
-from keras_vae.objectives.base import require_samples
 
 __all__ = ["IAFVAE", "PlanarVAE", "RadialVAE", "VampVAE"]
 
@@ -58,7 +58,7 @@ def IAFVAE(
     Reference: Kingma et al. (2016), Improved Variational Inference with Inverse Autoregressive
     Flow, equations 10 to 14.
     """
-    require_samples(length, "length")
+    require_integer("length", length)
     steps: list[flows.Bijection] = []
     for _ in range(length):
         steps += [flows.IAF(hidden, context_size=context_size), flows.Permutation()]
@@ -106,7 +106,7 @@ def PlanarVAE(
     Reference: Rezende and Mohamed (2015), Variational Inference with Normalizing Flows,
     equations 10 to 13.
     """
-    require_samples(length, "length")
+    require_integer("length", length)
     steps = [flows.Planar(amortised=True) for _ in range(length)]
     return VAE(
         encoder,
@@ -150,7 +150,7 @@ def RadialVAE(
     Reference: Rezende and Mohamed (2015), Variational Inference with Normalizing Flows,
     equation 14.
     """
-    require_samples(length, "length")
+    require_integer("length", length)
     steps = [flows.Radial(amortised=True) for _ in range(length)]
     return VAE(
         encoder,
