@@ -72,7 +72,11 @@ class InBatches(TwoNetworks):
             ]
             if condition is not None:
                 signature.append(tf.TensorSpec((None, *condition.shape[1:]), dtype))
-            self._functions[function_key] = tf.function(function, input_signature=signature)
+            compiled = tf.function(function, input_signature=signature)
+            # TensorFlow counts tracings by source line: several models, each compiled once,
+            # would make it warn of retracing. The signature rules it out.
+            compiled._omit_frequent_tracing_warning = True
+            self._functions[function_key] = compiled
         compiled = self._functions[function_key]
         key = numerics.key_from_seed(seed)
         parts = []
