@@ -9,9 +9,9 @@ def test_require_integer():
     require_integer("n", 1)
     require_integer("n", 0, 0)
     for wrong in (0, -1, 1.0, True, "1", None):
-        with pytest.raises(ValueError, match="`n` must be an integer >= 1. Received: n="):
+        with pytest.raises(ValueError, match=r"`n` must be an integer >= 1\. Received: n="):
             require_integer("n", wrong)
-    with pytest.raises(ValueError, match="`n` must be an integer >= 2. Received: n=1"):
+    with pytest.raises(ValueError, match=r"`n` must be an integer >= 2\. Received: n=1"):
         require_integer("n", 1, 2)
 
 
@@ -26,5 +26,5 @@ def test_require_one_of():
 def test_require_positive():
     require_positive("scale", 1e-9)
     for wrong in (0, -1.0, float("nan")):
-        with pytest.raises(ValueError, match="`scale` must be positive. Received: scale="):
+        with pytest.raises(ValueError, match=r"`scale` must be positive\. Received: scale="):
             require_positive("scale", wrong)
