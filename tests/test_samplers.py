@@ -52,7 +52,8 @@ def test_hypersphere_passes_the_tests_of_priors():
     test_parts.test_config_round_trip_through_json(HYPERSPHERE)
     test_parts.test_building_twice_makes_no_new_weights(HYPERSPHERE)
     test_parts.test_values_and_gradients_are_finite(HYPERSPHERE)
-    test_parts.test_eager_graph_and_xla_agree(HYPERSPHERE)
+    test_parts.test_eager_and_graph_agree(HYPERSPHERE)
+    test_parts.test_eager_and_xla_agree(HYPERSPHERE)
     test_parts.test_prior_draws_follow_its_density(HYPERSPHERE)
     for leading in [(1,), (3,), (5, 3)]:
         test_parts.test_prior_draws_and_densities_have_the_leading_axes(HYPERSPHERE, leading)

@@ -126,7 +126,7 @@ def test_the_guide_to_adding_a_part_works_as_written(tmp_path):
         else:
             path.write_text(patched(path.read_text(), text))
     tests = ["conformance", "priors/test_logistic.py", "integration/test_public_api.py"]
-    command = [sys.executable, "-m", "pytest", "-v", "-n0", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-v", "-n0", "-m", "", "-p", "no:cacheprovider"]
     models = "model_trains and -Logistic-"  # those that hold it, by their names
     parts = f"(Logistic] or {models}) and not Discretized"
     chosen = ["-k", f"{parts} or test_logistic or every_concrete or (public and priors)"]
