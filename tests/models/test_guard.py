@@ -99,6 +99,20 @@ def test_moving_averages_are_kept_too(digits):
     vae.fit(digits[:64], verbose=0)  # and it goes on with good data
 
 
+def test_kernels_that_the_forward_pass_changes_are_kept_too(make_vae, digits):
+    body = keras_vae.networks.MLP([8], spectral_normalization=True)
+    vae = make_vae(encoder=body)
+    vae.compile("adam")
+    before = [v.numpy() for v in body.weights]
+    x = digits[:32].copy()
+    x[3, 2, 3] = np.inf
+    with pytest.raises(ValueError, match="is not finite"):
+        vae.fit(tf.data.Dataset.from_tensor_slices(x).batch(32), verbose=0)
+    assert largest_difference(before, [v.numpy() for v in body.weights]) == 0
+    vae.fit(digits[:32], verbose=0)
+    assert largest_difference(before, [v.numpy() for v in body.weights]) > 0
+
+
 def test_streams_outside_the_support_stop_training(make_vae, digits):
     vae = make_vae()
     vae.compile("adam")
