@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import keras_vae
 from keras_vae import numerics
-from keras_vae.likelihoods import Bernoulli, Normal
+from keras_vae.likelihoods import Bernoulli, Beta, Normal
 from keras_vae.posteriors import DiagonalNormal
 
 
@@ -30,8 +30,10 @@ def test_bound_is_that_of_what_was_observed(make_vae, holed):
     np.testing.assert_allclose(terms.log_likelihood, expected, rtol=1e-5)
 
 
-def test_what_stands_in_a_hole_has_no_influence(make_vae, holed):
-    vae = make_vae(missing="nan")
+@pytest.mark.parametrize("likelihood", [Bernoulli, Beta])
+def test_what_stands_in_a_hole_has_no_influence(make_vae, holed, likelihood):
+    # For the density of Beta it is 1/2; the encoder sees 0 whatever the likelihood.
+    vae = make_vae(missing="nan", likelihood=likelihood())
     params = vae.posterior_params(tf.constant(holed[:5]))
     assert np.isfinite(params).all()
     view = vae.encoder_view(tf.constant(holed[:5]))
