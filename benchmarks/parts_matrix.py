@@ -21,6 +21,11 @@ import tempfile
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Two steps are run: compiling takes all the time, and that without optimising is half of it.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+)
 
 import keras
 import numpy as np
@@ -105,6 +110,8 @@ def event_of(chosen):
     """Shape of the events that networks, likelihood and objective all take, or None."""
     bodies = {chosen["encoder"], chosen["decoder"]} - set(OF_VECTORS)
     of_images = {body for body in bodies if body in OF_IMAGES}
+    if "autoregressive" in chosen["decoder"] and not MASKABLE[chosen["likelihood"].name]:
+        return None  # the density of one value needs the whole event
     own = chosen["likelihood"].event_shape
     if own != IMAGE:  # a table: neither image nor sequence
         return (
@@ -115,6 +122,9 @@ def event_of(chosen):
     if bodies and not of_images:
         return None if chosen["objective"].cls.__name__ in NEEDS_IMAGES else SEQUENCE
     return IMAGE
+
+
+MASKABLE = {case.name: case.make().maskable for case in CASES if case.family == "likelihoods"}
 
 
 def pairs_of(row):
