@@ -271,6 +271,9 @@ class Verbs(Scores):
                 f"`prior` has latents of shape {prior.latent_shape}. Received: a model of "
                 f"latents of shape {self.posterior.latent_shape}."
             )
+        reason = prior.why_not(self.posterior)
+        if reason is not None:
+            raise ValueError(f"`prior` does not go with the model: {reason}.")
         return prior
 
 

@@ -94,6 +94,21 @@ def test_elbo_is_below_log_marginal(vae, digits):
     assert np.all(elbo < log_marginal)
 
 
+def test_another_prior_must_fit_the_model(vae):
+    fits = keras_vae.priors.StandardNormal()
+    with pytest.raises(ValueError, match="has not been fitted or built"):
+        vae.generate(2, prior=fits)
+    fits.build((3,))
+    assert vae.generate(2, prior=fits, seed=0).shape == (2, 8, 8, 1)
+    for other, message in (
+        (keras_vae.priors.StandardNormal(), "latents of shape"),
+        (keras_vae.priors.SphericalUniform(), "latents of a DiagonalNormal posterior are"),
+    ):
+        other.build((4,) if "shape" in message else (3,))
+        with pytest.raises(ValueError, match=message):
+            vae.generate(2, prior=other)
+
+
 def test_log_marginal_takes_flat_memory(vae, digits):
     # 2**20 samples of 64 pixels in one piece would be 256 MiB for each example.
     graph = None
