@@ -112,6 +112,8 @@ def event_of(chosen):
     of_images = {body for body in bodies if body in OF_IMAGES}
     if "autoregressive" in chosen["decoder"] and not MASKABLE[chosen["likelihood"].name]:
         return None  # the density of one value needs the whole event
+    if chosen["objective"].variant == "gradient_penalty" and "Recurrent" in chosen["decoder"]:
+        return None  # TensorFlow has no forward mode through loops
     own = chosen["likelihood"].event_shape
     if own != IMAGE:  # a table: neither image nor sequence
         return (

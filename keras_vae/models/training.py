@@ -76,7 +76,13 @@ class BoundModel(Compiled):
     state: TrainingState
     built: bool
 
-    def context(self, *, training: bool = False, condition: tf.Tensor | None = None) -> Context:
+    def context(
+        self,
+        *,
+        training: bool = False,
+        condition: tf.Tensor | None = None,
+        target: tf.Tensor | None = None,
+    ) -> Context:
         """What parts may know about the present step."""
         raise NotImplementedError
 
@@ -263,7 +269,7 @@ class BoundModel(Compiled):
         condition = self.conditions.prepared(batch.condition, x)
         if condition is not None and training and "condition" in noise:
             condition = self.conditions.dropped(condition, noise["condition"]["dropout"])
-        context = self.context(training=training, condition=condition)
+        context = self.context(training=training, condition=condition, target=target)
         terms = self.elbo_terms(x, target, noise, context)
         bound = self._bound(terms, context)
         followed = bound.value if bound.surrogate is None else bound.surrogate

@@ -183,21 +183,31 @@ class VAE(FromSignature, Verbs):
 
     # The bound.
 
-    def context(self, *, training: bool = False, condition: tf.Tensor | None = None) -> Context:
+    def context(
+        self,
+        *,
+        training: bool = False,
+        condition: tf.Tensor | None = None,
+        target: tf.Tensor | None = None,
+    ) -> Context:
         """What parts may know about the present step.
 
         Args:
             training: Whether it is a training step.
             condition: `[batch, *conditions.prepared_shape]`. Defaults to `None`: none, or
                 none known.
+            target: `[batch, *event]`: what an autoregressive decoder predicts where an
+                objective decodes. Defaults to `None`: it cannot.
         """
+        if target is not None and self.missing:
+            target = self.likelihood.filled(target, ~tf.math.is_nan(target))
         return Context(
             step=tf.convert_to_tensor(self.state.step),
             training=training,
             condition=condition,
             data_size=tf.convert_to_tensor(self.state.data_size),
             encode=lambda x: self.posterior_params(x, training),
-            decode=lambda z: self.likelihood_params(z, training, condition),
+            decode=lambda z: self.likelihood_params(z, training, condition, target),
             posterior=self.posterior,
         )
 
@@ -241,12 +251,6 @@ class VAE(FromSignature, Verbs):
         """
         requires = self.objective.requires
         context, target = self.masked(context, target)
-        if self.autoregressive:
-            context = context._replace(
-                decode=lambda z: self.likelihood_params(
-                    z, context.training, context.condition, target
-                )
-            )
         params = self.posterior_params(x, context.training, context.condition)
         draw = self.posterior.sample_and_log_prob(params, noise["posterior"], context)
         log_prior = kl = gradient = None

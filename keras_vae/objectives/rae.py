@@ -36,7 +36,8 @@ class RAE(Objective):
     Args:
         weight: Weight of the code's length, a number >= 0 or a schedule.
         gradient_penalty: Weight of the decoder's slope, a number >= 0. Above 0 the decoder
-            is evaluated once more for each latent dimension. Defaults to `0.0`: none.
+            is evaluated once more for each latent dimension, in TensorFlow's forward mode,
+            which has no loops: not with recurrent decoders. Defaults to `0.0`: none.
         **kwargs: As in any Keras layer.
 
     Raises:

@@ -10,8 +10,9 @@ import tensorflow as tf
 import keras_vae
 from keras_vae import numerics
 from keras_vae.likelihoods import Categorical, NegativeBinomial, Normal, Ordinal
-from keras_vae.networks import MLP, RecurrentDecoder, TransformerDecoder
-from keras_vae.posteriors import DiagonalNormal
+from keras_vae.networks import MLP, CausalConvDecoder, RecurrentDecoder, TransformerDecoder
+from keras_vae.objectives import RAE
+from keras_vae.posteriors import Deterministic, DiagonalNormal
 
 LENGTH, CLASSES, END = 4, 3, 2
 
@@ -142,6 +143,19 @@ def test_each_place_has_its_own_thresholds(rng):
     written = vae.decode(z)
     params = vae.likelihood_params(tf.constant(z), target=tf.constant(written))
     np.testing.assert_array_equal(vae.likelihood.point(params), written)
+
+
+def test_objectives_that_decode_see_the_values_before(rng):
+    vae = make_writer(
+        decoder=CausalConvDecoder(4, dilations=[1], autoregressive=True),
+        likelihood=Normal(),
+        posterior=Deterministic(2),
+        objective=RAE(0.1, gradient_penalty=0.1),
+        event_shape=(5, 2),
+    )
+    vae.compile("adam")
+    x = rng.normal(size=(16, 5, 2))
+    assert np.isfinite(vae.fit(x, verbose=0).history["loss"]).all()
 
 
 def test_it_learns_what_depends_on_the_value_before():
