@@ -228,6 +228,8 @@ def main():
     parser.add_argument("study", choices=STUDIES)
     name = parser.parse_args().study
     study, file = STUDIES[name]
+    if not (DATA / file).exists():
+        parser.error(f"there is no {file} in the folder named by KERAS_VAE_DATA, {str(DATA)!r}")
     report = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     report[name] = {
         "command": f"python benchmarks/parts_on_data.py {name}",
