@@ -233,10 +233,11 @@ def _draw_latents(
     ax: Any, model: VAE, x: np.ndarray, labels: Any, condition: Any = None
 ) -> None:
     condition = _given(condition, len(x))
-    latents = model.encode(x, condition=condition)
-    scales = np.zeros_like(latents)
     if model.posterior.has_moments:
-        _, scales = model.encode(x, condition=condition, return_scale=True)
+        latents, scales = model.encode(x, condition=condition, return_scale=True)
+    else:
+        latents = model.encode(x, condition=condition)
+        scales = np.zeros_like(latents)
     points, names, title = _plane(latents, scales)
     _head(ax, title)
     ax.set_xlabel(names[0], color=_MUTED)

@@ -273,7 +273,8 @@ def test_grids_go_to_tensorboard(make_vae, digits, tmp_path):
 
 
 def test_tensorboard_reads_the_grids(make_vae, digits, tmp_path):
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    from tensorboard.backend.event_processing import event_accumulator as accumulator
+
     vae = compiled(make_vae())
     grids = callbacks.ImageGrids(digits, tmp_path / "png", log_dir=tmp_path)
     vae.fit(digits[:64], epochs=1, callbacks=grids, verbose=0)
@@ -297,7 +298,6 @@ def test_grids_of_no_images_are_refused_before_training(make_vae, digits, tmp_pa
 
 
 def test_scheduled_values_and_active_units_reach_tensorboard(make_vae, digits, tmp_path):
-    pytest.importorskip("tensorboard", reason="Keras's TensorBoard callback needs it")
     vae = compiled(make_vae(objective=ELBO(schedules.LinearWarmup(4))))
     logged = [
         callbacks.CollapseMonitor(digits[:50]),

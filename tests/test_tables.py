@@ -4,12 +4,11 @@ import json
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 from keras_vae import likelihoods
 from keras_vae.tables import KINDS, Table
-
-pd = pytest.importorskip("pandas")
 
 
 @pytest.fixture
