@@ -1,6 +1,6 @@
 PYTHON ?= python
 
-.PHONY: check format test
+.PHONY: bench check format test
 
 check:  ## What every commit must pass
 	$(PYTHON) -m ruff format --check .
@@ -15,3 +15,6 @@ format:
 
 test:  ## Everything, with branch coverage
 	$(PYTHON) -m pytest -m "" --cov --cov-report=term-missing --cov-fail-under=95
+
+bench:  ## How fast, against peers and limits; nothing else may run meanwhile
+	$(PYTHON) benchmarks/speed.py

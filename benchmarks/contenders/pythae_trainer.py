@@ -13,7 +13,9 @@ from pythae.models.nn import BaseDecoder, BaseEncoder
 from pythae.pipelines import TrainingPipeline
 from pythae.trainers import BaseTrainerConfig
 from pythae.trainers.training_callbacks import TrainingCallback
-from workload import BATCH, EPOCHS, HIDDEN, LATENT, PIXELS, WARM_UP, bits, report
+from workload import BATCH, EPOCHS, HIDDEN, LATENT, SHAPE, WARM_UP, bits, report
+
+(PIXELS,), (WIDTH,) = SHAPE, HIDDEN
 
 logging.disable(logging.CRITICAL)
 
@@ -21,9 +23,9 @@ logging.disable(logging.CRITICAL)
 class Encoder(BaseEncoder):
     def __init__(self):
         super().__init__()
-        self.body = torch.nn.Sequential(torch.nn.Linear(PIXELS, HIDDEN), torch.nn.ReLU())
-        self.mean = torch.nn.Linear(HIDDEN, LATENT)
-        self.log_var = torch.nn.Linear(HIDDEN, LATENT)
+        self.body = torch.nn.Sequential(torch.nn.Linear(PIXELS, WIDTH), torch.nn.ReLU())
+        self.mean = torch.nn.Linear(WIDTH, LATENT)
+        self.log_var = torch.nn.Linear(WIDTH, LATENT)
 
     def forward(self, x):
         h = self.body(x.flatten(1))
@@ -34,9 +36,9 @@ class Decoder(BaseDecoder):
     def __init__(self):
         super().__init__()
         self.body = torch.nn.Sequential(
-            torch.nn.Linear(LATENT, HIDDEN),
+            torch.nn.Linear(LATENT, WIDTH),
             torch.nn.ReLU(),
-            torch.nn.Linear(HIDDEN, PIXELS),
+            torch.nn.Linear(WIDTH, PIXELS),
             torch.nn.Sigmoid(),
         )
 

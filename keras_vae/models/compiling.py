@@ -5,23 +5,57 @@ Floor 4.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
 
 from keras_vae.models import update
+from keras_vae.models.loop import Loop
 from keras_vae.objectives import Objective
+from keras_vae.posteriors import Posterior
 
 __all__ = ["Compiled"]
 
-# Steps run by one call from Python, unless `compile` is told otherwise.
+# Steps run by one call from Python, unless `compile` is told otherwise: of Keras's loop, and at
+# most of the loop in one program, whose batches may take so many bytes.
 _STEPS_PER_EXECUTION = 10
+_STEPS_IN_ONE_PROGRAM, _BYTES_IN_ONE_PROGRAM = 50, 2**26
+# XLA takes seconds to compile: a training must take this long for it to repay, by an estimate
+# of so much for a step and for each operation on a number in it.
+_SECONDS_THAT_REPAY_XLA, _SECONDS_OF_STEP, _SECONDS_OF_OPERATION = 5.0, 2e-3, 1e-11
+# Layers whose steps XLA makes faster on a CPU, where it is slower at convolutions and recurrent
+# cells, and at drawing random numbers as Keras's layers do.
+_FAST_UNDER_XLA = (
+    keras.layers.Activation,
+    keras.layers.Add,
+    keras.layers.BatchNormalization,
+    keras.layers.Concatenate,
+    keras.layers.Dense,
+    keras.layers.ELU,
+    keras.layers.Flatten,
+    keras.layers.InputLayer,
+    keras.layers.LayerNormalization,
+    keras.layers.LeakyReLU,
+    keras.layers.Multiply,
+    keras.layers.PReLU,
+    keras.layers.ReLU,
+    keras.layers.Rescaling,
+    keras.layers.Reshape,
+)
 
 
 class Compiled(keras.Model):
     """A Keras model without a loss to choose, whose saved file holds all of its state."""
 
+    encoder: Any
+    decoder: Any
     objective: Objective
+    posterior: Posterior
+    event_shape: tuple[int, ...]
+    steps_per_execution: int
+    train_function: Any
+    test_function: Any
 
     def compile(  # noqa: D417
         self,
@@ -38,8 +72,11 @@ class Compiled(keras.Model):
         Args:
             optimizer: As in Keras. Defaults to `"adam"`.
             steps_per_execution: Steps run by one call from Python; callbacks see a batch end
-                that often. Defaults to `None`: 10, or 1 when run eagerly or on replicas.
-            jit_compile: Whether to compile with XLA. Defaults to `"auto"`: as Keras decides.
+                that often. Defaults to `None`: up to 50 with XLA, 10 without, and 1 when run
+                eagerly or on replicas.
+            jit_compile: Whether to compile with XLA. Defaults to `"auto"`: as Keras decides,
+                and also on a CPU if the networks are dense, in float32, and `fit` is to take
+                more than some seconds.
             run_eagerly: As in Keras. Defaults to `False`.
             **kwargs: As in Keras; `metrics` see the target and the reconstruction.
 
@@ -62,19 +99,19 @@ class Compiled(keras.Model):
                 f"gradient accumulation splits. Received: gradient_accumulation_steps="
                 f"{inner.gradient_accumulation_steps}. Use a larger batch instead."
             )
-        if steps_per_execution is None:
-            # TensorFlow 2.21 cannot run Keras's loop over several steps on several replicas
-            # ("You must feed a value for placeholder tensor"), whatever the model.
-            single = run_eagerly or self.distribute_strategy.num_replicas_in_sync > 1
-            steps_per_execution = 1 if single else _STEPS_PER_EXECUTION
+        # TensorFlow 2.21 cannot run Keras's loop over several steps on several replicas ("You
+        # must feed a value for placeholder tensor"), whatever the model.
+        single = run_eagerly or self.distribute_strategy.num_replicas_in_sync > 1
+        self._several = 1 if single else _STEPS_PER_EXECUTION
         super().compile(
             optimizer=optimizer,
-            steps_per_execution=steps_per_execution,
+            steps_per_execution=steps_per_execution or self._several,
             jit_compile=jit_compile,
             run_eagerly=run_eagerly,
             **kwargs,
         )
-        self._chosen_jit_compile = jit_compile
+        self._chosen = {"jit_compile": jit_compile, "steps_per_execution": steps_per_execution}
+        self._in_one_program = False
         # Now rather than in the first step: a model saved before it was trained loads, and no
         # branch of the step has to make variables.
         if self.optimizer is not None and not self.optimizer.built:
@@ -82,9 +119,9 @@ class Compiled(keras.Model):
                 self.optimizer.build(self.trainable_variables)
 
     def get_compile_config(self) -> dict[str, Any] | None:
-        """What `compile` was called with; `jit_compile="auto"` stays so."""
+        """What `compile` was called with; what was left to choose stays so."""
         config: dict[str, Any] | None = super().get_compile_config()
-        return config and {**config, "jit_compile": self._chosen_jit_compile}
+        return config and {**config, **self._chosen}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile as the saved model was."""
@@ -92,6 +129,67 @@ class Compiled(keras.Model):
         config.pop("loss", None)
         config.pop("loss_weights", None)
         self.compile(**config)
+
+    @property
+    def repeats_its_step(self) -> bool:
+        """Whether `unguarded_step` is `train_step` but for the guard."""
+        return False
+
+    def choose_loop(self, steps: int, rows: int) -> None:
+        """Choose how `fit` runs its steps, where `compile` was not told.
+
+        Args:
+            steps: How many there are, 0 if unknown.
+            rows: Examples of a batch.
+        """
+        if not self.compiled:
+            return  # Keras says so
+        in_one_program = (
+            self.repeats_its_step
+            and not self.run_eagerly
+            and self.distribute_strategy.num_replicas_in_sync == 1
+            and not update.scales_loss(self.optimizer)
+            and (self.jit_compile or self._gains_by_xla(steps, rows))
+        )
+        several: Any = self._chosen["steps_per_execution"]
+        if several is None and in_one_program:
+            numbers = sum(
+                math.prod(spec.shape) for spec in self.posterior.noise_spec().values()
+            )
+            numbers = self.objective.samples * numbers + math.prod(self.event_shape)
+            fitting = _BYTES_IN_ONE_PROGRAM // (4 * rows * numbers)
+            several = max(1, min(_STEPS_IN_ONE_PROGRAM, fitting))
+        elif several is None:
+            several = self._several
+        if (in_one_program, several) != (self._in_one_program, self.steps_per_execution):
+            self._in_one_program, self.steps_per_execution = in_one_program, several
+            self.train_function = self.test_function = None
+
+    def make_train_function(self, force: bool = False) -> None:
+        """Make the function that runs steps."""
+        if self.train_function is not None and not force:
+            return
+        super().make_train_function(force)
+        if self._in_one_program:
+            insist = self._chosen["jit_compile"] is True
+            self.train_function = Loop(
+                self, self.steps_per_execution, self.train_function, insist=insist
+            )
+
+    def _gains_by_xla(self, steps: int, rows: int) -> bool:
+        """Whether XLA, which Keras does not use on a CPU, makes a training faster there."""
+        if self._chosen["jit_compile"] != "auto":
+            return False
+        # Forward, and twice as much backward: an addition and a multiplication per weight.
+        decoded = self.objective.samples * self.decoder.count_params()
+        operations = 6 * rows * (self.encoder.count_params() + decoded)
+        seconds = steps * (_SECONDS_OF_STEP + _SECONDS_OF_OPERATION * operations)
+        bodies = [self.encoder, self.decoder]
+        layers = [la for body in bodies for la in body._flatten_layers() if not la._layers]
+        return seconds > _SECONDS_THAT_REPAY_XLA and all(
+            isinstance(la, _FAST_UNDER_XLA) and la.compute_dtype in ("float32", "float64")
+            for la in layers
+        )
 
     # What Keras loses: the state of the networks' Dropout layers.
 

@@ -15,7 +15,7 @@ from keras_vae.component import Component
 
 __all__ = ["TrainingState"]
 
-_TRAINING, _EVALUATION = 0, 1
+_TRAINING, _EVALUATION, _ORDER = 0, 1, 2
 
 
 class TrainingState(Component):
@@ -66,17 +66,31 @@ class TrainingState(Component):
             name=name,
         )
 
-    def next_key(self, *, training: bool) -> tf.Tensor:
-        """Key for this step's noise: new at each call, different on each replica."""
+    def key(self, *, training: bool, ahead: Any = 0) -> tf.Tensor:
+        """Key for the noise of the step after so many others, different on each replica."""
         counter = self.noise_counter if training else self.evaluation_counter
         stream = _TRAINING if training else _EVALUATION
         seed = tf.cast(tf.convert_to_tensor(self.noise_seed), tf.int32)
-        key = numerics.fold_in(tf.stack([seed, stream]), tf.convert_to_tensor(counter))
-        counter.assign_add(1)
+        number = tf.convert_to_tensor(counter) + ahead
+        key = numerics.fold_in(tf.stack([seed, stream]), number)
         replica = tf.distribute.get_replica_context()
         if replica is not None and replica.num_replicas_in_sync > 1:
             key = numerics.fold_in(key, replica.replica_id_in_sync_group)
         return key
+
+    def next_key(self, *, training: bool) -> tf.Tensor:
+        """Key for this step's noise: new at each call."""
+        key = self.key(training=training)
+        counter = self.noise_counter if training else self.evaluation_counter
+        counter.assign_add(1)
+        return key
+
+    def order_key(self) -> tf.Tensor:
+        """Key for the order of a pass over the training data."""
+        seed = tf.cast(tf.convert_to_tensor(self.noise_seed), tf.int32)
+        return numerics.fold_in(
+            tf.stack([seed, _ORDER]), tf.convert_to_tensor(self.noise_counter)
+        )
 
     def record(self, bad: tf.Tensor) -> None:
         """Note the first step at which a watched term was bad.

@@ -1,0 +1,250 @@
+"""What a model is trained and evaluated on: checked, looked at, unpacked.
+
+Floor 4.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from keras_vae import numerics
+from keras_vae.likelihoods import Likelihood
+from keras_vae.models.checks import check_data, check_shape, is_arrays, split_mapping
+from keras_vae.models.compiling import Compiled
+from keras_vae.models.conditions import Conditions
+from keras_vae.models.examples import some_examples
+from keras_vae.models.guard import FiniteGuard
+from keras_vae.models.loop import Loop
+from keras_vae.models.sources import Arrays, Stream
+from keras_vae.models.state import TrainingState
+from keras_vae.posteriors import Posterior
+from keras_vae.priors import Prior
+from keras_vae.terms import Context
+
+__all__ = ["Batch", "Fed"]
+
+# Rows of a batch unless `fit` is told otherwise, as in Keras.
+_ROWS = 32
+
+
+class Batch(NamedTuple):
+    """What one step is given."""
+
+    x: tf.Tensor
+    target: tf.Tensor
+    condition: tf.Tensor | None
+    weight: tf.Tensor | None
+
+
+class Fed(Compiled):
+    """A Keras model of events and, if it is conditional, conditions."""
+
+    posterior: Posterior
+    prior: Prior
+    likelihood: Likelihood
+    event_shape: tuple[int, ...]
+    conditions: Conditions
+    missing: str | None
+    state: TrainingState
+
+    def context(
+        self,
+        *,
+        training: bool = False,
+        condition: tf.Tensor | None = None,
+        target: tf.Tensor | None = None,
+    ) -> Context:
+        """What parts may know about the present step."""
+        raise NotImplementedError
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
+        """Train, as in Keras.
+
+        Args:
+            x: Arrays `[examples, *event]`, a `tf.data.Dataset` or a `PyDataset`. A conditional
+                model takes `{"x": ..., "condition": ...}`, and datasets of such.
+            y: The reconstruction target if it is not x. Defaults to `None`.
+            batch_size: As in Keras.
+            epochs: As in Keras.
+            verbose: As in Keras.
+            callbacks: As in Keras; a guard against numbers that are not finite is added.
+            **kwargs: As in Keras: `validation_data`, `sample_weight`, `shuffle` ...
+
+        Returns:
+            The Keras history, in nats per example.
+
+        Raises:
+            ValueError: If data is empty, of the wrong shape, not finite or outside the
+                likelihood's support.
+            FloatingPointError: If a term or gradient becomes NaN or infinite; the step is
+                not applied.
+        """
+        x, size = self._checked(x, y)
+        validation = kwargs.get("validation_data")
+        if validation is not None:
+            val_x, val_y, val_weight = keras.utils.unpack_x_y_sample_weight(validation)
+            val_x, _ = self._checked(val_x, val_y, "validation_")
+            if val_weight is not None:
+                kwargs["validation_data"] = (
+                    val_x,
+                    _target(val_x, val_y, val_weight),
+                    val_weight,
+                )
+            elif isinstance(val_x, Mapping):
+                kwargs["validation_data"] = (val_x, val_y)
+        if not is_arrays(x) and not isinstance(x, keras.utils.PyDataset):
+            kwargs.setdefault("shuffle", False)  # Keras warns of its own default for streams
+        self.objective.check(size)
+        self.state.data_size.assign(size)
+        self._adapt(x, y)
+        steps, rows = _steps_of_epoch(x, size, batch_size)
+        self.choose_loop(epochs * (kwargs.get("steps_per_epoch") or steps), rows)
+        guard = FiniteGuard(self.state, self.likelihood.support_in_words())
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            guard.set_model(self)
+            callbacks.callbacks.insert(0, guard)
+        else:
+            callbacks = [guard, *_as_list(callbacks)]
+        y = _target(x, y, kwargs.get("sample_weight"))
+        with self._source(x, y, rows, kwargs) as (x, y, weight):
+            if weight is not None:
+                kwargs["sample_weight"] = weight
+            return super().fit(
+                x, y, batch_size, epochs, verbose=verbose, callbacks=callbacks, **kwargs
+            )
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Evaluate, as in Keras, with the same noise each time.
+
+        Raises:
+            ValueError: As `fit`.
+        """
+        if not kwargs.get("_use_cached_eval_dataset"):
+            x, _ = self._checked(x, y)
+        self.state.evaluation_counter.assign(0)
+        y = _target(x, y, sample_weight)
+        return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
+
+    def unpack(self, data: Any) -> Batch:
+        """Split what a step is given."""
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+        condition = None
+        if isinstance(x, Mapping):
+            x, condition = split_mapping("", x)
+            condition = self.conditions.tensor(condition)
+        if condition is None and self.conditions.shape is not None:
+            self.conditions.check("condition", None, 0)
+        check_shape("x", x.shape, self.event_shape)
+        x = numerics.as_density(x)
+        target = x
+        if y is not None:
+            check_shape("y", y.shape, self.event_shape)
+            target = numerics.as_density(y)
+        if weight is not None:
+            weight = tf.reshape(numerics.as_density(weight), [-1])
+        return Batch(x, target, condition, weight)
+
+    def _checked(self, x: Any, y: Any, prefix: str = "") -> tuple[Any, int]:
+        """Return x with its condition, checked, and the number of examples, 0 if unknown."""
+        condition = None
+        given = isinstance(x, Mapping)
+        if given:
+            x, condition = split_mapping(prefix, x)
+        missing = self.missing is not None
+        size = check_data(x, y, self.event_shape, self.likelihood, prefix, missing=missing)
+        if not is_arrays(x):
+            return x, size
+        condition = self.conditions.check(f"{prefix}condition", condition, size)
+        return ({"x": x, "condition": condition} if condition is not None else x), size
+
+    @contextlib.contextmanager
+    def _source(
+        self, x: Any, y: Any, rows: int, given: Mapping[str, Any]
+    ) -> Iterator[tuple[Any, Any, Any]]:
+        """Let the loop in one program take arrays from memory."""
+        weight = given.get("sample_weight")
+        if self.compiled:
+            self.make_train_function()
+        loop = self.train_function
+        plain = not any(
+            given.get(name) for name in ("validation_split", "class_weight", "steps_per_epoch")
+        )
+        shuffle = given.get("shuffle", True)
+        if not (
+            isinstance(loop, Loop) and is_arrays(x) and plain and isinstance(shuffle, bool)
+        ):
+            yield x, y, weight
+            return
+        x, y, weight = keras.tree.map_structure(_in_memory, (x, y, weight))
+        data = keras.utils.pack_x_y_sample_weight(x, y, weight)
+        loop.source = Arrays(self, loop.steps, data, rows, shuffle=shuffle)
+        try:
+            yield x, y, weight
+        finally:
+            loop.source = Stream(self, loop.steps)  # and let go of the arrays
+
+    def _adapt(self, x: Any, y: Any) -> None:
+        if int(self.state.adapted.numpy()):
+            return
+        for part, position in ((self.prior, 0), (self.likelihood, 1)):
+            if part.adapt_rows:
+                seed = int(self.state.noise_seed.numpy())
+                rows = some_examples(x, y, position, part.adapt_rows, seed)
+                if part is self.prior:
+                    self.prior.adapt(rows, self.context())
+                else:
+                    self.likelihood.adapt(rows)
+        self.state.adapted.assign(1)
+
+
+def _in_memory(values: Any) -> Any:
+    if values is None:
+        return None
+    values = tf.convert_to_tensor(values)
+    # As Keras feeds them.
+    return tf.cast(values, keras.config.floatx()) if values.dtype.is_floating else values
+
+
+def _steps_of_epoch(x: Any, size: int, batch_size: int | None) -> tuple[int, int]:
+    """Steps of an epoch, 0 if unknown, and examples of a batch, of a stream about so many."""
+    rows = batch_size or _ROWS
+    if isinstance(x, tf.data.Dataset):
+        return max(0, int(x.cardinality())), tf.nest.flatten(x.element_spec)[0].shape[0] or rows
+    if isinstance(x, keras.utils.PyDataset):
+        return x.num_batches or 0, rows
+    return -(-size // rows), rows
+
+
+def _target(x: Any, y: Any, sample_weight: Any) -> Any:
+    # Keras silently drops the weights of data that has no y.
+    if y is not None or sample_weight is None:
+        return y
+    return x["x"] if isinstance(x, Mapping) else x
+
+
+def _as_list(callbacks: Any) -> list[Any]:
+    if callbacks is None:
+        return []
+    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]

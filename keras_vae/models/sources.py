@@ -1,0 +1,197 @@
+"""Where the batches of several steps come from, with their noise: a stream, or arrays.
+
+Floor 4.
+"""
+
+from __future__ import annotations
+
+import abc
+import weakref
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["Arrays", "Source", "Stream", "Taken"]
+
+
+class Taken(NamedTuple):
+    """Batches of one size, and what follows them.
+
+    Attributes:
+        number: How many there are.
+        batches: The batches, `[steps, rows, ...]`; those from `number` on are to be ignored.
+        noise: Their noise, `[steps, ...]`.
+        other: A batch of another size that comes next, or `None`.
+    """
+
+    number: int
+    batches: Any
+    noise: Any
+    other: Any
+
+
+class Source(abc.ABC):
+    """Gives out an epoch's batches, several at a time.
+
+    Args:
+        model: A compiled `BoundModel`.
+        steps: Batches given out at a time, at most.
+    """
+
+    def __init__(self, model: Any, steps: int) -> None:
+        self.model = model
+        self.steps = steps
+        self._pass: Any = None  # the iterator seen last
+
+    def take(self, iterator: Any, limit: int) -> Taken:
+        """The next batches.
+
+        Args:
+            iterator: Keras's, another one for each pass over the data.
+            limit: How many at most, one of another size included.
+        """
+        if self._pass is None or self._pass() is not iterator:
+            self._pass = weakref.ref(iterator)
+            self.begin()
+        return self.give(iterator, limit)
+
+    @abc.abstractmethod
+    def begin(self) -> None:
+        """Begin a pass over the data."""
+
+    @abc.abstractmethod
+    def give(self, iterator: Any, limit: int) -> Taken:
+        """As `take`, in the present pass."""
+
+    def drawing(self, spec: Any) -> Any:
+        """A graph function `(batch, ahead) -> noise` for batches of that spec."""
+        draw = tf.function(self.model.noise_ahead, autograph=False)
+        return draw.get_concrete_function(spec, tf.TensorSpec([], tf.int64))
+
+
+class Stream(Source):
+    """Batches of Keras's own iterator."""
+
+    def __init__(self, model: Any, steps: int) -> None:
+        super().__init__(model, steps)
+        self._collect = tf.function(self._collected, autograph=False)
+
+    def begin(self) -> None:
+        self._rows = tf.constant(0)
+
+    def give(self, iterator: Any, limit: int) -> Taken:
+        collected = self._collect(iterator, self._rows, tf.constant(limit))
+        count, self._rows, batches, noise, other = collected
+        following = other.get_value() if other.has_value() else None
+        return Taken(int(count), batches, noise, following)
+
+    def _collected(self, iterator: Any, rows: tf.Tensor, limit: tf.Tensor) -> tuple[Any, ...]:
+        spec = iterator.element_spec
+        draw = self.drawing(spec)
+        specs = tf.nest.flatten((spec, draw.structured_outputs))
+        arrays = [tf.TensorArray(s.dtype, self.steps, element_shape=s.shape) for s in specs]
+        first = iterator.get_next_as_optional()
+        # The first batch of a pass sets the size.
+        rows = tf.cond(
+            (rows == 0) & first.has_value(), lambda: _rows(first.get_value()), lambda: rows
+        )
+
+        def fits(step: tf.Tensor, batch: Any, _: Any) -> tf.Tensor:
+            return tf.cond(
+                (step < limit) & batch.has_value(),
+                lambda: _rows(batch.get_value()) == rows,
+                lambda: False,
+            )
+
+        def store(step: tf.Tensor, batch: Any, arrays: Any) -> tuple[Any, ...]:
+            value = batch.get_value()
+            tensors = tf.nest.flatten((value, draw(value, tf.cast(step, tf.int64))))
+            arrays = [a.write(step, tensor) for a, tensor in zip(arrays, tensors)]
+            following = tf.cond(
+                step + 1 < limit,
+                iterator.get_next_as_optional,
+                lambda: tf.experimental.Optional.empty(spec),
+            )
+            return step + 1, following, arrays
+
+        count, other, arrays = tf.while_loop(
+            fits, store, [tf.constant(0), first, arrays], parallel_iterations=1
+        )
+        stacked = tf.cond(
+            count > 0,
+            lambda: [a.stack() for a in arrays],
+            lambda: [tf.zeros([0, *[n or 0 for n in s.shape]], s.dtype) for s in specs],
+        )
+        batches, noise = tf.nest.pack_sequence_as((spec, draw.structured_outputs), stacked)
+        return count, rows, batches, noise, other
+
+
+class Arrays(Source):
+    """Rows of arrays in memory, without Keras's iterator; shuffled anew in each pass, if asked.
+
+    The order is a function of the model's seed and of the noise drawn so far, so that a
+    training that is resumed goes on as it would have.
+
+    Args:
+        model: A compiled `BoundModel`.
+        steps: Batches given out at a time, at most.
+        data: Tensors, nested as what a step is given.
+        rows: Rows of a batch.
+        shuffle: Whether to shuffle.
+    """
+
+    def __init__(self, model: Any, steps: int, data: Any, rows: int, *, shuffle: bool) -> None:
+        super().__init__(model, steps)
+        self._data = data
+        self._size = int(tf.nest.flatten(data)[0].shape[0])
+        self._batch = rows
+        self._shuffle = shuffle
+        self._gather = tf.function(self._gathered, autograph=False)
+
+    def begin(self) -> None:
+        if self._shuffle:
+            key = self.model.state.order_key()
+            order = tf.random.experimental.stateless_shuffle(
+                tf.range(self._size), key, alg="philox"
+            )
+            self._order = order.numpy()
+        else:
+            self._order = np.arange(self._size, dtype="int32")
+        self._position = 0
+
+    def give(self, iterator: Any, limit: int) -> Taken:
+        whole = (self._size - self._position) // self._batch
+        count = min(whole, limit)
+        rows = np.zeros([self.steps, self._batch], "int32")
+        end = self._position + count * self._batch
+        rows[:count] = self._order[self._position : end].reshape(count, self._batch)
+        batches, noise = self._gather(self._data, tf.constant(rows)) if count else (None, None)
+        rest = self._order[end:]
+        other = None
+        if count == whole < limit and len(rest):
+            other = tf.nest.map_structure(lambda t: tf.gather(t, rest), self._data)
+            end = self._size
+        self._position = end
+        return Taken(count, batches, noise, other)
+
+    def _gathered(self, data: Any, rows: tf.Tensor) -> tuple[Any, Any]:
+        batches = tf.nest.map_structure(lambda t: tf.gather(t, rows), data)
+        spec = tf.nest.map_structure(
+            lambda t: tf.TensorSpec([self._batch, *t.shape[1:]], t.dtype), data
+        )
+        draw = self.drawing(spec)
+        if not tf.nest.flatten(draw.structured_outputs):
+            return batches, draw.structured_outputs
+        noise = tf.map_fn(
+            lambda step: draw(tf.nest.map_structure(lambda t: t[step], batches), step),
+            tf.range(self.steps, dtype=tf.int64),
+            fn_output_signature=tf.nest.map_structure(
+                lambda s: tf.TensorSpec(s.shape, s.dtype), draw.structured_outputs
+            ),
+        )
+        return batches, noise
+
+
+def _rows(batch: Any) -> tf.Tensor:
+    return tf.shape(tf.nest.flatten(batch)[0])[0]
