@@ -148,7 +148,7 @@ def dynamic_binarization(
 ) -> tf.data.Dataset:
     """Dynamic binarisation: batches of bits, drawn anew and shuffled anew in each epoch.
 
-    Order and bits are a function of the seed, the epoch and the batch's number, so that a run
+    Order and bits are a function of the seed and the epoch's number, so that a run
     can be repeated, and continued: `fit(dataset, initial_epoch=n, epochs=...)` with
     `first_epoch=n` sees what an uninterrupted run would have seen. An epoch is one pass over
     the data set; a pass that ends early counts as one.
@@ -189,23 +189,25 @@ def dynamic_binarization(
         # The one thing that a pass changes; all else follows from its number.
         return numerics.fold_in(key, epoch.assign_add(1) - 1)
 
-    def rows_of_batches(epoch_key: tf.Tensor) -> tf.data.Dataset:
+    def batches_of_epoch(epoch_key: tf.Tensor) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(
             tf.range(examples), numerics.fold_in(epoch_key, 0), alg="philox"
         )
-        rows = tf.data.Dataset.from_tensor_slices(order)
-        rows = rows.batch(batch_size, drop_remainder=drop_remainder)
-        # From 1: number 0 was the order's.
-        return rows.enumerate(start=1).map(
-            lambda number, index: (numerics.fold_in(epoch_key, number), index)
-        )
 
-    def bits(batch_key: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-        uniform = _uniform(tf.shape(rows)[0], x.shape[1:], batch_key)
-        return tf.cast(uniform < tf.gather(probabilities, rows), probabilities.dtype)
+        def bits(block: tf.Tensor) -> tf.Tensor:
+            rows = order[block * several : (block + 1) * several]
+            # From 1: number 0 was the order's.
+            uniform = _uniform(
+                tf.shape(rows)[0], x.shape[1:], numerics.fold_in(epoch_key, block + 1)
+            )
+            return tf.cast(uniform < tf.gather(probabilities, rows), probabilities.dtype)
 
-    batches = tf.data.Dataset.from_tensors(0).map(begin_epoch).flat_map(rows_of_batches)
-    batches = batches.map(bits, num_parallel_calls=tf.data.AUTOTUNE)
+        # Several batches at a time, which is several times faster than one.
+        several = max(1, _ROWS // batch_size) * batch_size
+        drawn = tf.data.Dataset.range(-(-examples // several)).map(bits).prefetch(1)
+        return drawn.rebatch(batch_size, drop_remainder=drop_remainder)
+
+    batches = tf.data.Dataset.from_tensors(0).map(begin_epoch).flat_map(batches_of_epoch)
     # So that Keras knows the length of an epoch before the first has passed.
     size = examples // batch_size if drop_remainder else -(-examples // batch_size)
     batches = batches.apply(tf.data.experimental.assert_cardinality(size))
