@@ -109,6 +109,46 @@ def test_real_mnist(data_folder):
     np.testing.assert_allclose(images.x_train.mean(), 0.1306605, rtol=1e-5)
 
 
+# Arrays on disk.
+
+
+@pytest.fixture
+def on_disk(tmp_path):
+    """5,000 rows that hold their own number."""
+    x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", "float32", (5000, 3))
+    x[:] = np.arange(5000)[:, None]
+    return x
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_stream_gives_each_row_once_an_epoch(on_disk, shuffle, monkeypatch):
+    monkeypatch.setattr(data.streaming, "_BYTES", 12 * 960)
+    batches = data.stream(on_disk, 128, seed=3, shuffle=shuffle)
+    epochs = [np.concatenate(list(batches.as_numpy_iterator()))[:, 0] for _ in range(2)]
+    assert [len(batch) for batch in batches] == [128] * 39 + [8]
+    assert len(batches) == 40
+    for rows in epochs:
+        np.testing.assert_array_equal(np.sort(rows), np.arange(5000))
+        assert np.array_equal(rows, np.arange(5000)) != shuffle
+    assert np.array_equal(*epochs) != shuffle
+    if shuffle:  # neighbours come from all over the array
+        assert np.mean(np.abs(np.diff(epochs[0])) > 500) > 0.5
+        again = data.stream(on_disk, 128, seed=3, first_epoch=1)
+        rows = np.concatenate(list(again.as_numpy_iterator()))[:, 0]
+        np.testing.assert_array_equal(rows, epochs[1])
+
+
+def test_stream_keeps_what_belongs_together(on_disk):
+    batches = data.stream(({"x": on_disk}, np.arange(5000)), 100, seed=0)
+    for inputs, number in batches:
+        np.testing.assert_array_equal(inputs["x"][:, 1], tf.cast(number, tf.float32))
+
+
+def test_stream_refuses_arrays_of_different_lengths(on_disk):
+    with pytest.raises(ValueError, match="arrays of one length"):
+        data.stream((on_disk, np.arange(4)), 100, seed=0)
+
+
 # Static binarisation.
 
 
@@ -130,7 +170,7 @@ def test_certain_bits_are_certain(monkeypatch):
         def noise(rows, shape, key, end=end):
             return tf.fill([rows, *shape], end)
 
-        monkeypatch.setattr(data, "_uniform", noise)
+        monkeypatch.setattr(data.drawing, "_uniform", noise)
         np.testing.assert_array_equal(data.binarize(certain, seed=0), certain)
         dataset = data.dynamic_binarization(certain, 1, seed=0)
         np.testing.assert_array_equal(one_pass(dataset), certain)
@@ -309,7 +349,9 @@ def test_dequantized_values_lie_evenly_in_their_cells(levels, rng):
 def test_rounding_never_leaves_a_cell(monkeypatch):
     largest = np.nextafter(np.float32(1), np.float32(0))
     monkeypatch.setattr(
-        data, "_uniform_blocks", lambda shape, seed: [(slice(None), np.full(shape, largest))]
+        data.drawing,
+        "_uniform_blocks",
+        lambda shape, seed: [(slice(None), np.full(shape, largest))],
     )
     x = np.arange(256)[None]
     np.testing.assert_array_equal(np.floor(data.dequantize(x, seed=0) * 256), x)

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from keras_vae import numerics
+from keras_vae import data, numerics
 from keras_vae.likelihoods import Likelihood
 from keras_vae.models.checks import check_data, check_shape, is_arrays, split_mapping
 from keras_vae.models.compiling import Compiled
@@ -75,8 +76,9 @@ class Fed(Compiled):
         """Train, as in Keras.
 
         Args:
-            x: Arrays `[examples, *event]`, a `tf.data.Dataset` or a `PyDataset`. A conditional
-                model takes `{"x": ..., "condition": ...}`, and datasets of such.
+            x: Arrays `[examples, *event]`, a `tf.data.Dataset` or a `PyDataset`; an `np.memmap`
+                is streamed, not read into memory. A conditional model takes
+                `{"x": ..., "condition": ...}`, and datasets of such.
             y: The reconstruction target if it is not x. Defaults to `None`.
             batch_size: As in Keras.
             epochs: As in Keras.
@@ -120,6 +122,8 @@ class Fed(Compiled):
         else:
             callbacks = [guard, *_as_list(callbacks)]
         y = _target(x, y, kwargs.get("sample_weight"))
+        if any(isinstance(array, np.memmap) for array in keras.tree.flatten((x, y))):
+            x, y, batch_size = self._streamed(x, y, rows, kwargs), None, None
         with self._source(x, y, rows, kwargs) as (x, y, weight):
             if weight is not None:
                 kwargs["sample_weight"] = weight
@@ -147,9 +151,9 @@ class Fed(Compiled):
         y = _target(x, y, sample_weight)
         return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
 
-    def unpack(self, data: Any) -> Batch:
+    def unpack(self, batch: Any) -> Batch:
         """Split what a step is given."""
-        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
         condition = None
         if isinstance(x, Mapping):
             x, condition = split_mapping("", x)
@@ -179,6 +183,18 @@ class Fed(Compiled):
         condition = self.conditions.check(f"{prefix}condition", condition, size)
         return ({"x": x, "condition": condition} if condition is not None else x), size
 
+    def _streamed(self, x: Any, y: Any, rows: int, given: dict[str, Any]) -> tf.data.Dataset:
+        """Batches of arrays on disk, which Keras would read into memory."""
+        batches = data.stream(
+            keras.utils.pack_x_y_sample_weight(x, y, given.pop("sample_weight", None)),
+            rows,
+            int(self.state.noise_seed.numpy()),
+            shuffle=given.get("shuffle", True),
+            first_epoch=given.get("initial_epoch", 0),
+        )
+        given["shuffle"] = False  # no more
+        return batches
+
     @contextlib.contextmanager
     def _source(
         self, x: Any, y: Any, rows: int, given: Mapping[str, Any]
@@ -198,8 +214,8 @@ class Fed(Compiled):
             yield x, y, weight
             return
         x, y, weight = keras.tree.map_structure(_in_memory, (x, y, weight))
-        data = keras.utils.pack_x_y_sample_weight(x, y, weight)
-        loop.source = Arrays(self, loop.steps, data, rows, shuffle=shuffle)
+        arrays = keras.utils.pack_x_y_sample_weight(x, y, weight)
+        loop.source = Arrays(self, loop.steps, arrays, rows, shuffle=shuffle)
         try:
             yield x, y, weight
         finally:

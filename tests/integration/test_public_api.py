@@ -39,6 +39,7 @@ PUBLIC = {
         "dynamic_binarization",
         "load_digits",
         "load_mnist",
+        "stream",
     ],
     "keras_vae.evaluation": [
         "TwoSampleTest",

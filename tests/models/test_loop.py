@@ -153,6 +153,18 @@ def test_arrays_are_given_out_whole_once_in_a_pass(make_vae, shuffle):
     assert (list(orders[0]) == list(orders[1])) != shuffle
 
 
+@pytest.mark.parametrize("loop", [False, True])
+def test_arrays_on_disk_are_streamed(make_vae, digits, loop, tmp_path):
+    x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", "float32", (70, 8, 8, 1))
+    x[:] = digits[:70]
+    weights = np.linspace(0.5, 1.5, 70)
+    options = {"loop": loop, "sample_weight": weights, "batch_size": 20, "epochs": 2}
+    streamed, history = trained(make_vae, x, **options)
+    loaded, expected = trained(make_vae, digits[:70], **options)
+    assert largest_difference(weights_of(streamed), weights_of(loaded)) < 1e-5
+    np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-5)
+
+
 def test_arrays_are_let_go_of(make_vae, digits):
     vae, _ = trained(make_vae, digits[:64], loop=True)
     assert isinstance(vae.train_function.source, Stream)
