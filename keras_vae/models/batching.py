@@ -69,10 +69,16 @@ class InBatches(TwoNetworks):
             signature = [
                 tf.TensorSpec((None, *array.shape[1:]), dtype),
                 tf.TensorSpec([2], tf.int32),
+                tf.TensorSpec([], tf.int32),
             ]
             if condition is not None:
                 signature.append(tf.TensorSpec((None, *condition.shape[1:]), dtype))
-            compiled = tf.function(function, input_signature=signature)
+
+            def keyed(rows: tf.Tensor, key: tf.Tensor, batch: tf.Tensor, *given: Any) -> Any:
+                # In the graph: run by itself, this takes longer than many a network.
+                return function(rows, numerics.fold_in(key, batch), *given)
+
+            compiled = tf.function(keyed, input_signature=signature)
             # TensorFlow counts tracings by source line: several models, each compiled once,
             # would make it warn of retracing. The signature rules it out.
             compiled._omit_frequent_tracing_warning = True
@@ -82,8 +88,8 @@ class InBatches(TwoNetworks):
         parts = []
         for start in range(0, len(array), batch_size):
             rows = slice(start, start + batch_size)
-            key_of_batch = numerics.fold_in(key, start // batch_size)
-            arguments = [numerics.as_density(array[rows]), key_of_batch]
+            batch = tf.constant(start // batch_size)
+            arguments = [numerics.as_density(array[rows]), key, batch]
             if condition is not None:
                 arguments.append(numerics.as_density(condition[rows]))
             parts.append(compiled(*arguments))
