@@ -1,6 +1,15 @@
-"""`fit` as shipped. Words: `bfloat16`, a policy; `dynamic`, new bits at each use."""
+"""`fit` as shipped.
 
+Words: `bfloat16`, a policy; `dynamic`, new bits at each use; `onednn`, TensorFlow's faster
+kernels where it does not use them by itself (`docs/performance.md`).
+"""
+
+import os
+import sys
 import time
+
+if "onednn" in sys.argv:
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"  # read when TensorFlow is imported
 
 import keras
 import numpy as np

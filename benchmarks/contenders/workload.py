@@ -15,11 +15,11 @@ import sys
 
 import numpy as np
 
-WARM_UP, EPOCHS = 1, 5
+WARM_UP, EPOCHS = 1, 4
 NETS = {
-    "mlp": {"shape": (784,), "hidden": [512], "latent": 10, "examples": 30_720},
-    "burda": {"shape": (784,), "hidden": [200, 200], "latent": 50, "examples": 30_000},
-    "conv": {"shape": (32, 32, 3), "hidden": [32, 64, 128], "latent": 64, "examples": 2_560},
+    "mlp": {"shape": (784,), "hidden": [512], "latent": 10, "examples": 15_360},
+    "burda": {"shape": (784,), "hidden": [200, 200], "latent": 50, "examples": 15_000},
+    "conv": {"shape": (32, 32, 3), "hidden": [32, 64, 128], "latent": 64, "examples": 1_280},
 }
 NAME, BATCH, WORDS = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
 SHAPE, HIDDEN, LATENT, EXAMPLES = NETS[NAME].values()
