@@ -6,8 +6,9 @@ under XLA, evaluated, saved, loaded, and evaluated again, which must give the sa
 Then the decoder is exported to SavedModel and ONNX once for each likelihood and decoder.
 
 Each case is a line in `results/parts_matrix.jsonl` as soon as it is done: a run that was
-stopped goes on where it was. `--shard 0/2` and `--shard 1/2` share the work between two
-processes; `--summary` writes `results/parts_matrix.json`.
+stopped goes on where it was, on another machine too. `--shard 0/2` and
+`--shard 1/2` share the work between two processes; `--summary` writes
+`results/parts_matrix.json`.
 """
 
 import argparse

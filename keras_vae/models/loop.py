@@ -10,6 +10,7 @@ Floor 4.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -77,10 +78,16 @@ class Loop:
         before = self._snapshot()
         try:
             bad, logs = self._run(batches, noise, tf.constant(0), tf.constant(count))
-        except tf.errors.OpError:
+        except tf.errors.OpError as error:
             if self._insist:
                 raise
             # Nothing was run: it was not compiled.
+            warnings.warn(
+                f"XLA cannot compile this model; TensorFlow trains it without, more slowly. "
+                f"compile(jit_compile=False) spares the attempt. XLA said: "
+                f"{error.message.splitlines()[0]}",
+                stacklevel=2,
+            )
             self._run = tf.function(self._run_steps, autograph=False)
             bad, logs = self._run(batches, noise, tf.constant(0), tf.constant(count))
         if not bad.numpy().any():

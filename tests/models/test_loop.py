@@ -65,7 +65,9 @@ def test_other_noise_gives_other_numbers(make_vae, digits):
     assert np.abs(first[0] - second[0]).max() > 0.1
 
 
-@pytest.mark.parametrize("steps_per_execution", [None, 3])
+@pytest.mark.parametrize(
+    "steps_per_execution", [pytest.param(None, marks=pytest.mark.thorough), 3]
+)
 def test_batches_of_any_size(make_vae, digits, steps_per_execution):
     """XLA sees those of the first one's size, Keras's loop the others."""
     sizes = [16, 16, 7, 16, 3, 16, 9]
@@ -84,7 +86,7 @@ def test_batches_of_any_size(make_vae, digits, steps_per_execution):
     assert ours.train_function._run.experimental_get_tracing_count() == 2
 
 
-@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("samples", [pytest.param(1, marks=pytest.mark.thorough), 3])
 def test_conditions_weights_and_missing_values(make_vae, digits, samples):
     x = np.where(np.random.default_rng(0).random(digits[:80].shape) < 0.1, np.nan, digits[:80])
     data = {"x": x.astype("float32"), "condition": np.arange(80) % 10}
@@ -205,7 +207,8 @@ class NotForXLA(keras_vae.likelihoods.Bernoulli):
 def test_what_xla_cannot_compile_is_run_without_it(make_vae, digits):
     vae = make_vae(likelihood=NotForXLA())
     vae.compile("adam")
-    vae.fit(digits[:96], epochs=2, verbose=0)
+    with pytest.warns(UserWarning, match="XLA cannot compile this model"):
+        vae.fit(digits[:96], epochs=2, verbose=0)
     assert isinstance(vae.train_function, Loop)
     assert int(vae.state.step) == 6
 
