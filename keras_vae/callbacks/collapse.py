@@ -142,7 +142,7 @@ class CollapseMonitor(keras.callbacks.Callback):
 def _mean_kl(model: VAE, x: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
     """Mean over x of the KL by group, with the same noise at each call."""
     context = model.context(condition=condition)
-    params = model.posterior_params(x, condition=condition)
+    params = model.posterior_params(model.preprocessed(x), condition=condition)
     noise = numerics.draw_noise(
         model.posterior.noise_spec(), [1, tf.shape(x)[0]], numerics.key_from_seed(0)
     )

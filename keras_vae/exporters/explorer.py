@@ -100,7 +100,7 @@ def describe(model: VAE, options: Options) -> dict[str, Any]:
         "title": options.title or "Latent explorer",
         "subtitle": _subtitle(model, options),
         "latent": latent,
-        "event_shape": list(model.event_shape),
+        "event_shape": list(model.raw_shape),
         "display": _display(model, options, draws),
         "condition": {"labels": labels} if labels else None,
     }
@@ -108,7 +108,7 @@ def describe(model: VAE, options: Options) -> dict[str, Any]:
 
 def _subtitle(model: VAE, options: Options) -> str:
     """Such as "A variational autoencoder: 10 latents, decoded to images of 8 x 8 pixels"."""
-    latents, shape = model.posterior.latent_dim, tuple(model.event_shape)
+    latents, shape = model.posterior.latent_dim, tuple(model.raw_shape)
     events = {
         "image": f"images of {TIMES.join(map(str, shape[:2][::-1]))} pixels",
         "line": f"curves of {shape[0]} points",
@@ -223,7 +223,7 @@ def _various(labels: np.ndarray) -> np.ndarray:
 
 
 def _kind(model: VAE, options: Options) -> str:
-    shape, likelihood = tuple(model.event_shape), model.likelihood
+    shape, likelihood = tuple(model.raw_shape), model.likelihood
     given = f"Received: events of shape {shape} with a {type(likelihood).__name__} likelihood."
     if options.vocabulary is not None and options.sample_rate is not None:
         raise ValueError(
@@ -263,7 +263,7 @@ def _kind(model: VAE, options: Options) -> str:
 
 
 def _check_text(model: VAE, words: int, given: str) -> None:
-    shape, likelihood = tuple(model.event_shape), model.likelihood
+    shape, likelihood = tuple(model.raw_shape), model.likelihood
     if not isinstance(likelihood, Categorical) or not _is_column(shape):
         raise ValueError(
             f"`vocabulary` is for sequences of categories: a Categorical likelihood and "
@@ -299,7 +299,12 @@ def _range(model: VAE, options: Options, draws: np.ndarray) -> tuple[float, floa
     """Values shown as black and white, or as the bottom and top of a plot."""
     support = model.likelihood.support
     if support.lower is not None and support.upper is not None:
-        return float(support.lower), float(support.upper)
+        ends = np.array([support.lower, support.upper])
+        events = np.broadcast_to(
+            ends.reshape(2, *[1] * len(model.event_shape)), (2, *model.event_shape)
+        )
+        raw = model.restored(numerics.as_density(events)).numpy()
+        return float(raw.min()), float(raw.max())
     if options.data is not None:
         values = np.asarray(_split(options.data)[0])
     else:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_vae import numerics
-from keras_vae.exporters.probes import Probes
+from keras_vae.exporters.probes import Probes, raw_dtype
 from keras_vae.exporters.signature import TensorInfo
 from keras_vae.models import VAE
 
@@ -40,9 +40,12 @@ def latents_of(model: VAE) -> Input:
 
 
 def events_of(model: VAE) -> dict[str, Input]:
-    """Events, with a mask and a condition where the model has them."""
-    shape, probes = tuple(model.event_shape), Probes(model)
-    info = TensorInfo(shape, numerics.density_dtype(), f"data, in {model.likelihood.support}")
+    """Events, as raw data, with a mask and a condition where the model has them."""
+    shape, probes = tuple(model.raw_shape), Probes(model)
+    meaning = f"data, in {model.likelihood.support}"
+    if model.preprocessor is not None:
+        meaning = f"raw data; {type(model.preprocessor).__name__} comes before the networks"
+    info = TensorInfo(shape, raw_dtype(model), meaning)
     inputs = {"x": Input(info, "x", probes.events)}
     if model.missing:
         info = TensorInfo(shape, "bool", "which values of x were observed")

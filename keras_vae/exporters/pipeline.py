@@ -281,6 +281,7 @@ def _description(model: VAE) -> dict[str, Any]:
         "event_shape": list(model.event_shape),
         "latent_dim": model.posterior.latent_dim,
         **{part: type(getattr(model, part)).__name__ for part in parts},
+        "preprocessor": model.preprocessor and type(model.preprocessor).__name__,
         "steps_trained": int(tf.convert_to_tensor(model.state.step)),
         "weights_sha256": manifests.weights_sha256(model),
     }

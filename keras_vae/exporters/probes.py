@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras_vae import numerics
 from keras_vae.models import VAE
 
-__all__ = ["EDGES", "Probes", "at_edge"]
+__all__ = ["EDGES", "Probes", "at_edge", "raw_dtype"]
 
 Arrays = dict[str, np.ndarray]
 
@@ -51,15 +51,14 @@ class Probes:
         return latents
 
     def events(self, rows: int) -> np.ndarray:
-        """Draws of p(x|z) at these latents, `[rows, *event_shape]`."""
+        """Draws of p(x|z) at these latents, as raw data, `[rows, *raw_shape]`."""
         key = numerics.key_from_seed(rows)
         x = self.model.decoded_points(self._latents(rows), self._prepared(rows), key)
-        events: np.ndarray = x.numpy()
-        return events
+        return _as_raw(x.numpy(), raw_dtype(self.model))
 
     def mask(self, rows: int) -> np.ndarray:
-        """What was observed, four in five: boolean, `[rows, *event_shape]`."""
-        return self._draw("uniform", self.model.event_shape, rows, _MASK_STREAM) < 0.8
+        """What was observed, four in five: boolean, `[rows, *raw_shape]`."""
+        return self._draw("uniform", self.model.raw_shape, rows, _MASK_STREAM) < 0.8
 
     def noise(self, specs: Mapping[str, numerics.NoiseSpec], rows: int) -> Arrays:
         """Noise that a part asks for, each `[rows, *spec.shape]`."""
@@ -85,6 +84,19 @@ class Probes:
         return drawn
 
 
+def raw_dtype(model: VAE) -> str:
+    """Type of the raw data that exports of a model take."""
+    given = None if model.preprocessor is None else model.preprocessor.raw_dtype
+    return numerics.density_dtype() if given is None else given
+
+
+def _as_raw(values: np.ndarray, dtype: str) -> np.ndarray:
+    if np.dtype(dtype).kind == "f":
+        return values.astype(dtype)
+    limits = np.iinfo(dtype)
+    return np.clip(np.round(values), limits.min, limits.max).astype(dtype)
+
+
 def at_edge(edge: str, role: str, typical: np.ndarray, model: VAE) -> np.ndarray:
     """Move an input to an edge, if it has one there.
 
@@ -103,7 +115,7 @@ def at_edge(edge: str, role: str, typical: np.ndarray, model: VAE) -> np.ndarray
     values: dict[str, dict[str, Any]] = {
         "zeros": {"x": 0, "z": 0, "normal": 0, "uniform": 0, "seed": 0, "mask": False},
         "large": {
-            "x": _LARGE * typical,
+            "x": _LARGE * typical.astype("float64"),
             "z": _LARGE * typical,
             "normal": _LARGE * typical,
             "uniform": _LAST_UNIFORM,
@@ -112,7 +124,15 @@ def at_edge(edge: str, role: str, typical: np.ndarray, model: VAE) -> np.ndarray
         "denormal": dict.fromkeys(("x", "z", "normal", "uniform"), _DENORMAL),
     }
     value = values[edge].get(role, typical)
+    if role == "x":
+        value = _as_raw(np.asarray(value), typical.dtype.name)
     moved = np.broadcast_to(np.asarray(value, typical.dtype), typical.shape).copy()
-    if role == "x" and model.likelihood.violations(tf.constant(moved)):
+    if role == "x" and not _possible(moved, model):
         return typical
     return moved
+
+
+def _possible(x: np.ndarray, model: VAE) -> bool:
+    values = model.preprocessed(x)
+    finite = bool(tf.reduce_all(tf.math.is_finite(values)))
+    return finite and not model.likelihood.violations(values)

@@ -52,7 +52,7 @@ def encode(model: VAE) -> Signature:
     """The latent that stands for x, and the parameters of q(z|x)."""
 
     def function(x: tf.Tensor, **others: tf.Tensor) -> Tensors:
-        z, params = _encoded(model, _holed(x, others), _condition(model, x, others))
+        z, params = _encoded(model, _event(model, x, others), _condition(model, x, others))
         with tf.name_scope("posterior"):
             return {"z": z, **_clean(model.posterior.parameters(params))}
 
@@ -64,7 +64,7 @@ def reconstruct(model: VAE) -> Signature:
 
     def function(x: tf.Tensor, **others: tf.Tensor) -> Tensors:
         condition = _condition(model, x, others)
-        z, _ = _encoded(model, _holed(x, others), condition)
+        z, _ = _encoded(model, _event(model, x, others), condition)
         # Not "x": ONNX has one name for one tensor.
         return {"reconstruction": _decoded(model, z, condition)["x"], "z": z}
 
@@ -107,7 +107,7 @@ def score(model: VAE) -> Signature:
     def function(x: tf.Tensor, **others: tf.Tensor) -> Tensors:
         noise = {name: others[noise_name(name)][None] for name in specs}
         context = model.context(condition=_condition(model, x, others))
-        x = _holed(x, others)
+        x = _event(model, x, others)
         # One scope: the terms are made in one place, which names no parts.
         with tf.name_scope("bound"):
             terms = model.elbo_terms(x, x, {"posterior": noise}, context, ())
@@ -142,9 +142,12 @@ def step(model: VAE) -> Signature:
         return signature.evaluate(signature.probe(rows))[name]
 
     def tokens(rows: int) -> np.ndarray:
-        return Probes(model).events(rows)[:, length // 2]
+        events: np.ndarray = model.preprocessed(Probes(model).events(rows)).numpy()
+        return events[:, length // 2]
 
     meaning = "the element before; anything at the first"
+    if model.preprocessor is not None:
+        meaning += "; preprocessed, as is x"
     info = TensorInfo((channels,), numerics.density_dtype(), meaning)
     inputs["token"] = Input(info, "token", tokens)
     for name, found in states.items():
@@ -228,7 +231,7 @@ def _signature(
 
         return inputs_there
 
-    parts = ("encoder", "decoder", "posterior", "prior", "likelihood")
+    parts = ("encoder", "decoder", "posterior", "prior", "likelihood", "preprocessor")
     return Signature(
         name=name,
         meaning=str(_MAKERS[name].__doc__),
@@ -256,11 +259,13 @@ def _condition(model: VAE, like: tf.Tensor, tensors: Mapping[str, Any]) -> tf.Te
     return model.conditions.prepared(tensors.get("condition"), like)
 
 
-def _holed(x: tf.Tensor, tensors: Mapping[str, tf.Tensor]) -> tf.Tensor:
-    """NaN where x was not observed, as the model takes it."""
-    if "mask" not in tensors:
-        return x
-    return tf.where(tensors["mask"], x, tf.constant(np.nan, x.dtype))
+def _event(model: VAE, x: tf.Tensor, tensors: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """The x that the parts see: preprocessed, NaN where it was not observed."""
+    x = numerics.as_density(x)
+    if "mask" in tensors:
+        x = tf.where(tensors["mask"], x, tf.constant(np.nan, x.dtype))
+    with tf.name_scope("preprocessor"):
+        return model.preprocessed(x)
 
 
 def _encoded(
@@ -280,7 +285,9 @@ def _decoded(model: VAE, z: tf.Tensor, condition: tf.Tensor | None) -> Tensors:
         params = model.likelihood_params(z, condition=condition)
     with tf.name_scope("likelihood"):
         described = _clean(model.likelihood.parameters(params))
-        return {"x": model.likelihood.point(params), **described}
+        point = model.likelihood.point(params)
+    with tf.name_scope("preprocessor"):
+        return {"x": model.restored(point), **described}
 
 
 def _generated(

@@ -244,7 +244,7 @@ def _facts(model: VAE, runtime: _Runtime) -> dict[str, str]:
     return {
         "Model": type(model).__name__,
         "Latents": str(model.posterior.latent_dim),
-        "Event": TIMES.join(str(size) for size in model.event_shape),
+        "Event": TIMES.join(str(size) for size in model.raw_shape),
         **{part.capitalize(): type(getattr(model, part)).__name__ for part in parts},
         "Training steps": f"{int(model.state.step):,}",
         "keras_vae": importlib.metadata.version("keras-vae"),

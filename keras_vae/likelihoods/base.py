@@ -184,11 +184,12 @@ class Likelihood(Component):
         """Whether any element of x is outside the support: a boolean scalar. NaN is not."""
         return self.support.violations(x)
 
-    def why_outside(self, x: np.ndarray) -> str | None:
+    def why_outside(self, x: np.ndarray, first_row: int = 0) -> str | None:
         """What is outside where, if parts of an event have supports of their own; else `None`.
 
         Args:
             x: `[rows, *event_shape]`.
+            first_row: Number of its first row. Defaults to `0`.
 
         Returns:
             The rest of a sentence that begins with the name of x, and the fix.

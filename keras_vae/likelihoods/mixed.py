@@ -249,7 +249,7 @@ class Columns(Likelihood):
     def violations(self, x: tf.Tensor) -> tf.Tensor:
         return tf.reduce_any(self._outside(x))
 
-    def why_outside(self, x: np.ndarray) -> str | None:
+    def why_outside(self, x: np.ndarray, first_row: int = 0) -> str | None:
         outside = np.argwhere(self._outside(numerics.as_density(x)))
         if not len(outside):
             return None
@@ -257,8 +257,8 @@ class Columns(Likelihood):
         name, part = list(self.columns.items())[column]
         return (
             f"has a value outside the support {part.support} of column {name!r}, of a "
-            f"{type(part).__name__} likelihood. Received: {x[row, column]:g} in row {row}. "
-            f"Fix: {part.support.fix}."
+            f"{type(part).__name__} likelihood. Received: {x[row, column]:g} in row "
+            f"{first_row + row}. Fix: {part.support.fix}."
         )
 
     def support_in_words(self) -> str:

@@ -30,13 +30,7 @@ class InBatches(TwoNetworks):
 
     def _data(self, x: Any, *, scored: bool = False) -> np.ndarray:
         """Check x of a method; `scored` if its density is asked for."""
-        array: np.ndarray = check_array(
-            "x",
-            x,
-            self.event_shape,
-            self.likelihood if scored else None,
-            missing=self.missing is not None,
-        )
+        array: np.ndarray = check_array("x", x, self.wanted(supported=scored))
         return array
 
     def _in_batches(

@@ -5,8 +5,8 @@ Floor 4.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -15,7 +15,14 @@ import tensorflow as tf
 from keras_vae import numerics
 from keras_vae.likelihoods import Likelihood
 
-__all__ = ["check_array", "check_data", "check_shape", "is_arrays", "split_mapping"]
+__all__ = [
+    "Wanted",
+    "check_array",
+    "check_data",
+    "check_shape",
+    "is_arrays",
+    "split_mapping",
+]
 
 Shape = tuple[int, ...]
 # Rows looked at in one go: bounds the memory that checking takes.
@@ -64,22 +71,29 @@ def split_mapping(prefix: str, x: Mapping[str, Any]) -> tuple[Any, Any]:
     return x["x"], x.get("condition")
 
 
-def check_array(
-    name: str,
-    value: Any,
-    event_shape: Shape,
-    likelihood: Likelihood | None = None,
-    *,
-    missing: bool = False,
-) -> Any:
-    """Raise an error unless `value` is a non-empty, finite array of events.
+class Wanted(NamedTuple):
+    """What data must be.
+
+    Attributes:
+        shape: Of one example.
+        likelihood: If given, values must lie in its support.
+        missing: Whether values may be NaN.
+        forward: What is done to values before they reach the likelihood, if anything.
+    """
+
+    shape: Shape
+    likelihood: Likelihood | None = None
+    missing: bool = False
+    forward: Callable[[np.ndarray], tf.Tensor] | None = None
+
+
+def check_array(name: str, value: Any, wanted: Wanted) -> Any:
+    """Raise an error unless `value` is a non-empty, finite array of examples.
 
     Args:
         name: Name of the argument, for messages.
         value: Array, tensor, or what NumPy can make one of.
-        event_shape: Shape of one event.
-        likelihood: If given, values must lie in its support.
-        missing: Whether values may be NaN.
+        wanted: What it must be.
 
     Returns:
         The array.
@@ -93,28 +107,19 @@ def check_array(
         value = np.asarray(value)
     if not str(getattr(value.dtype, "name", value.dtype)).startswith(_NUMBERS):
         raise TypeError(f"`{name}` must hold numbers. Received: dtype {value.dtype}.")
-    check_shape(name, value.shape, event_shape)
+    check_shape(name, value.shape, wanted.shape)
     if value.shape[0] == 0:
         raise ValueError(f"`{name}` is empty. Received: shape {tuple(value.shape)}.")
     if isinstance(value, np.memmap):
         return value  # Larger than memory, perhaps: each step checks its own batch.
-    low, high, whole = np.inf, -np.inf, True
-    minimum, maximum = (np.fmin, np.fmax) if missing else (np.minimum, np.maximum)
-    for rows in _blocks(value):
-        low = minimum(low, minimum.reduce(rows, axis=None))
-        high = maximum(high, maximum.reduce(rows, axis=None))
-        whole = whole and (not _wants_integers(likelihood) or _all_whole(rows))
-        if np.any(np.isnan([low, high])) or high == np.inf or low == -np.inf:
-            numbers = np.asarray(value, dtype="float64")
-            bad = np.isinf(numbers) if missing else ~np.isfinite(numbers)
-            index = np.argwhere(bad)[0]
-            raise ValueError(
-                f"`{name}` must be finite. Received: {value[tuple(index)]} at index "
-                f"{tuple(int(i) for i in index)}. Remove or impute such values"
-                f"{'' if missing else ', or pass missing=nan to the model'}."
-            )
+    likelihood = wanted.likelihood
+    extent = _extent(name, _blocks(value), wanted)
     if likelihood is None:
         return value
+    if wanted.forward is not None:
+        name = f"{name}, preprocessed,"
+        extent = _extent(name, _blocks(value, wanted.forward), wanted)
+    low, high, whole = extent
     support = likelihood.support
     ends = [end for end in (low, high) if np.isfinite(end)]  # none if all is missing
     if not whole or any(support.violations(numerics.as_density(end)) for end in ends):
@@ -123,30 +128,26 @@ def check_array(
             f"{type(likelihood).__name__} likelihood. Received: values from {low:g} to "
             f"{high:g}, dtype {value.dtype}. Fix: {support.fix}."
         )
-    outside = likelihood.why_outside(value)
-    if outside:
-        raise ValueError(f"`{name}` {outside}")
+    for first, rows in _blocks(value, wanted.forward):
+        outside = likelihood.why_outside(rows, first)
+        if outside:
+            raise ValueError(f"`{name}` {outside}")
     return value
 
 
 def check_data(
     x: Any,
     y: Any,
-    event_shape: Shape,
-    likelihood: Likelihood,
+    wanted: Wanted,
     prefix: str = "",
-    *,
-    missing: bool = False,
 ) -> int:
     """Check what was passed to `fit` or `evaluate` as far as it can be known beforehand.
 
     Args:
         x: Arrays, a `tf.data.Dataset`, a `keras.utils.PyDataset` or a generator.
         y: Arrays or `None`.
-        event_shape: Shape of one event.
-        likelihood: Targets must lie in its support.
+        wanted: What examples must be; the support counts for targets alone.
         prefix: Put before `x` and `y` in messages.
-        missing: Whether values may be NaN.
 
     Returns:
         The number of examples, 0 if unknown.
@@ -158,14 +159,14 @@ def check_data(
     if x is None:
         raise ValueError(f"`{prefix}x` is missing. Received: None.")
     if isinstance(x, tf.data.Dataset):
-        return _check_dataset(prefix, x, event_shape)
+        return _check_dataset(prefix, x, wanted.shape)
     if isinstance(x, keras.utils.PyDataset):
         if x.num_batches == 0:
             raise ValueError(f"`{prefix}x` is empty. Received: a PyDataset of 0 batches.")
         first = x[0]
         parts = keras.utils.unpack_x_y_sample_weight(first)
         first = parts[0]["x"] if isinstance(parts[0], Mapping) else parts[0]
-        check_data(first, parts[1], event_shape, likelihood, prefix, missing=missing)
+        check_data(first, parts[1], wanted, prefix)
         return 0
     if isinstance(x, list):
         raise TypeError(
@@ -174,12 +175,12 @@ def check_data(
         )
     if not hasattr(x, "shape"):
         return 0  # A generator: each step checks the batches it gets.
-    of_x = likelihood if y is None else None
-    check_array(f"{prefix}x", x, event_shape, of_x, missing=missing)
+    of_x = wanted if y is None else wanted._replace(likelihood=None)
+    check_array(f"{prefix}x", x, of_x)
     if y is not None:
         if not hasattr(y, "shape"):
             raise TypeError(f"`{prefix}y` must be an array. Received: {type(y).__name__}.")
-        check_array(f"{prefix}y", y, event_shape, likelihood, missing=missing)
+        check_array(f"{prefix}y", y, wanted)
         if len(x) != len(y):
             raise ValueError(
                 f"`{prefix}x` and `{prefix}y` must be equally long. "
@@ -217,6 +218,37 @@ def _all_whole(rows: np.ndarray) -> bool:
     return bool(np.all(np.isnan(rows) | (rows == np.round(rows))))
 
 
-def _blocks(value: Any) -> Iterator[np.ndarray]:
+def _blocks(
+    value: Any, forward: Callable[[np.ndarray], tf.Tensor] | None = None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The first row and the rows of each block."""
     for start in range(0, value.shape[0], _ROWS):
-        yield np.asarray(value[start : start + _ROWS])
+        rows = np.asarray(value[start : start + _ROWS])
+        yield start, rows if forward is None else np.asarray(forward(rows))
+
+
+def _extent(
+    name: str, blocks: Iterator[tuple[int, np.ndarray]], wanted: Wanted
+) -> tuple[float, float, bool]:
+    """Lowest and highest value, and whether all are whole, if that is wanted.
+
+    Raises:
+        ValueError: If values are not finite.
+    """
+    low, high, whole = np.inf, -np.inf, True
+    missing = wanted.missing
+    minimum, maximum = (np.fmin, np.fmax) if missing else (np.minimum, np.maximum)
+    for first, rows in blocks:
+        low = minimum(low, minimum.reduce(rows, axis=None))
+        high = maximum(high, maximum.reduce(rows, axis=None))
+        whole = whole and (not _wants_integers(wanted.likelihood) or _all_whole(rows))
+        if np.any(np.isnan([low, high])) or high == np.inf or low == -np.inf:
+            numbers = np.asarray(rows, dtype="float64")
+            bad = np.isinf(numbers) if missing else ~np.isfinite(numbers)
+            row, *place = np.argwhere(bad)[0].tolist()
+            raise ValueError(
+                f"`{name}` must be finite. Received: {rows[(row, *place)]} at index "
+                f"{(first + row, *place)}. Remove or impute such values"
+                f"{'' if missing else ', or pass missing=nan to the model'}."
+            )
+    return low, high, whole

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae import numerics
-from keras_vae.models.checks import check_array
+from keras_vae.models.checks import Wanted, check_array
 
 __all__ = ["Conditions", "attach", "repeated"]
 
@@ -105,7 +105,7 @@ class Conditions:
             condition = condition[None]
         if len(condition) == 1 and rows is not None:
             condition = np.repeat(condition, rows, axis=0)
-        condition = check_array(name, condition, self.shape)
+        condition = check_array(name, condition, Wanted(self.shape))
         if rows is not None and len(condition) != rows:
             raise ValueError(
                 f"`{name}` must hold one condition per example. Received: {len(condition)} "

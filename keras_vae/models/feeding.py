@@ -15,7 +15,13 @@ import tensorflow as tf
 
 from keras_vae import data, numerics
 from keras_vae.likelihoods import Likelihood
-from keras_vae.models.checks import check_data, check_shape, is_arrays, split_mapping
+from keras_vae.models.checks import (
+    Wanted,
+    check_data,
+    check_shape,
+    is_arrays,
+    split_mapping,
+)
 from keras_vae.models.compiling import Compiled
 from keras_vae.models.conditions import Conditions
 from keras_vae.models.examples import some_examples
@@ -24,6 +30,7 @@ from keras_vae.models.loop import Loop
 from keras_vae.models.sources import Arrays, Stream
 from keras_vae.models.state import TrainingState
 from keras_vae.posteriors import Posterior
+from keras_vae.preprocessors import Preprocessor
 from keras_vae.priors import Prior
 from keras_vae.terms import Context
 
@@ -34,12 +41,21 @@ _ROWS = 32
 
 
 class Batch(NamedTuple):
-    """What one step is given."""
+    """What one step is given.
+
+    Attributes:
+        x: What the encoder is given, preprocessed.
+        target: What is to be reconstructed, preprocessed.
+        condition: As given.
+        weight: `[batch]`.
+        raw: x and target before the preprocessor.
+    """
 
     x: tf.Tensor
     target: tf.Tensor
     condition: tf.Tensor | None
     weight: tf.Tensor | None
+    raw: tuple[tf.Tensor, tf.Tensor]
 
 
 class Fed(Compiled):
@@ -51,6 +67,7 @@ class Fed(Compiled):
     event_shape: tuple[int, ...]
     conditions: Conditions
     missing: str | None
+    preprocessor: Preprocessor | None
     state: TrainingState
 
     def context(
@@ -62,6 +79,29 @@ class Fed(Compiled):
     ) -> Context:
         """What parts may know about the present step."""
         raise NotImplementedError
+
+    @property
+    def raw_shape(self) -> tuple[int, ...]:
+        """Shape of one example as users give it; the event's without a preprocessor."""
+        if self.preprocessor is None:
+            return self.event_shape
+        return self.preprocessor.raw_shape(self.event_shape)
+
+    def preprocessed(self, x: Any) -> tf.Tensor:
+        """What the parts see of raw data: floats, `[batch, *event]`.
+
+        Args:
+            x: `[batch, *raw_shape]`, real or symbolic.
+        """
+        if keras.utils.is_keras_tensor(x):
+            x = keras.ops.cast(x, numerics.density_dtype())
+        else:
+            x = numerics.as_density(x)
+        return x if self.preprocessor is None else self.preprocessor.forward(x)
+
+    def restored(self, x: tf.Tensor) -> tf.Tensor:
+        """Raw data of what the parts make, as floats: undoes `preprocessed`."""
+        return x if self.preprocessor is None else self.preprocessor.inverse(x)
 
     def fit(
         self,
@@ -76,8 +116,8 @@ class Fed(Compiled):
         """Train, as in Keras.
 
         Args:
-            x: Arrays `[examples, *event]`, a `tf.data.Dataset` or a `PyDataset`; an `np.memmap`
-                is streamed, not read into memory. A conditional model takes
+            x: Arrays `[examples, *raw_shape]`, a `tf.data.Dataset` or a `PyDataset`; an
+                `np.memmap` is streamed, not read into memory. A conditional model takes
                 `{"x": ..., "condition": ...}`, and datasets of such.
             y: The reconstruction target if it is not x. Defaults to `None`.
             batch_size: As in Keras.
@@ -95,6 +135,7 @@ class Fed(Compiled):
             FloatingPointError: If a term or gradient becomes NaN or infinite; the step is
                 not applied.
         """
+        self._adapt_preprocessor(x, y)
         x, size = self._checked(x, y)
         validation = kwargs.get("validation_data")
         if validation is not None:
@@ -160,24 +201,35 @@ class Fed(Compiled):
             condition = self.conditions.tensor(condition)
         if condition is None and self.conditions.shape is not None:
             self.conditions.check("condition", None, 0)
-        check_shape("x", x.shape, self.event_shape)
-        x = numerics.as_density(x)
+        check_shape("x", x.shape, self.raw_shape)
+        raw = numerics.as_density(x)
+        x, raw_target = self.preprocessed(raw), raw
         target = x
         if y is not None:
-            check_shape("y", y.shape, self.event_shape)
-            target = numerics.as_density(y)
+            check_shape("y", y.shape, self.raw_shape)
+            raw_target = numerics.as_density(y)
+            target = self.preprocessed(raw_target)
         if weight is not None:
             weight = tf.reshape(numerics.as_density(weight), [-1])
-        return Batch(x, target, condition, weight)
+        return Batch(x, target, condition, weight, (raw, raw_target))
 
-    def _checked(self, x: Any, y: Any, prefix: str = "") -> tuple[Any, int]:
-        """Return x with its condition, checked, and the number of examples, 0 if unknown."""
+    def _checked(
+        self, x: Any, y: Any, prefix: str = "", *, supported: bool = True
+    ) -> tuple[Any, int]:
+        """Return x with its condition, checked, and the number of examples, 0 if unknown.
+
+        Args:
+            x: As in `fit`.
+            y: As in `fit`.
+            prefix: Put before names in messages.
+            supported: Whether data must be in the likelihood's support.
+        """
         condition = None
         given = isinstance(x, Mapping)
         if given:
             x, condition = split_mapping(prefix, x)
-        missing = self.missing is not None
-        size = check_data(x, y, self.event_shape, self.likelihood, prefix, missing=missing)
+        wanted = self.wanted(supported=supported)
+        size = check_data(x, y, wanted, prefix)
         if not is_arrays(x):
             return x, size
         condition = self.conditions.check(f"{prefix}condition", condition, size)
@@ -221,6 +273,24 @@ class Fed(Compiled):
         finally:
             loop.source = Stream(self, loop.steps)  # and let go of the arrays
 
+    def wanted(self, *, supported: bool) -> Wanted:
+        """What raw data must be; `supported`: in the likelihood's support."""
+        return Wanted(
+            self.raw_shape,
+            self.likelihood if supported else None,
+            self.missing is not None,
+            None if self.preprocessor is None else self.preprocessed,
+        )
+
+    def _adapt_preprocessor(self, x: Any, y: Any) -> None:
+        """Before data are checked against a support that is of what comes out of it."""
+        part = self.preprocessor
+        if part is None or not part.adapt_rows or int(self.state.adapted.numpy()):
+            return
+        self._checked(x, y, supported=False)
+        seed = int(self.state.noise_seed.numpy())
+        part.adapt(some_examples(x, y, 1, part.adapt_rows, seed))
+
     def _adapt(self, x: Any, y: Any) -> None:
         if int(self.state.adapted.numpy()):
             return
@@ -228,6 +298,8 @@ class Fed(Compiled):
             if part.adapt_rows:
                 seed = int(self.state.noise_seed.numpy())
                 rows = some_examples(x, y, position, part.adapt_rows, seed)
+                if self.preprocessor is not None:
+                    rows = self.preprocessed(rows).numpy()
                 if part is self.prior:
                     self.prior.adapt(rows, self.context())
                 else:

@@ -25,6 +25,7 @@ class Scores(InBatches):
         x: Any,
         *,
         condition: Any = None,
+        raw: bool = False,
         samples: int = 1,
         seed: int | None = None,
         batch_size: int = ROWS,
@@ -32,8 +33,10 @@ class Scores(InBatches):
         """Evidence lower bound of each example in nats, at beta 1 whatever the objective.
 
         Args:
-            x: `[examples, *event_shape]`.
+            x: `[examples, *raw_shape]`.
             condition: One per example, or one for all. Defaults to `None`.
+            raw: Whether it is to be the density of raw data, per unit of theirs, where a
+                preprocessor stretches them. Defaults to `False`: of what comes out of it.
             samples: Latents drawn per example. Defaults to `1`.
             seed: Of the draws. Defaults to `None`: a fresh one.
             batch_size: Examples at a time. Defaults to `1024`.
@@ -48,19 +51,23 @@ class Scores(InBatches):
 
         def elbo(x: tf.Tensor, key: tf.Tensor, condition: Any = None) -> tuple[tf.Tensor]:
             condition = self.conditions.prepared(condition, x)
-            noise = self.draw_noise(x, key, samples)
-            terms = self.elbo_terms(x, x, noise, self.context(condition=condition), ())
+            y = self.preprocessed(x)
+            noise = self.draw_noise(y, key, samples)
+            terms = self.elbo_terms(y, y, noise, self.context(condition=condition), ())
             kl = tf.reduce_sum(terms.kl, axis=-1)
-            return (tf.reduce_mean(terms.log_likelihood, axis=0) - kl,)
+            bound = tf.reduce_mean(terms.log_likelihood, axis=0) - kl
+            return (bound + self._stretched(x) if raw else bound,)
 
         x = self._data(x, scored=True)
-        return self._in_batches(f"elbo {samples}", elbo, x, batch_size, seed, condition)[0]
+        name = f"elbo {samples} {raw}"
+        return self._in_batches(name, elbo, x, batch_size, seed, condition)[0]
 
     def log_marginal(
         self,
         x: Any,
         *,
         condition: Any = None,
+        raw: bool = False,
         samples: int = 5_000,
         seed: int | None = None,
         batch_size: int = 128,
@@ -71,8 +78,10 @@ class Scores(InBatches):
         not grow with `samples` or with the number of examples.
 
         Args:
-            x: `[examples, *event_shape]`.
+            x: `[examples, *raw_shape]`.
             condition: One per example, or one for all. Defaults to `None`.
+            raw: Whether it is to be the density of raw data, per unit of theirs, where a
+                preprocessor stretches them. Defaults to `False`: of what comes out of it.
             samples: Latents drawn per example. Defaults to `5000`.
             seed: Of the draws. Defaults to `None`: a fresh one.
             batch_size: Examples at a time. Defaults to `128`.
@@ -93,17 +102,19 @@ class Scores(InBatches):
             x: tf.Tensor, key: tf.Tensor, condition: Any = None
         ) -> tuple[tf.Tensor]:
             condition = self.conditions.prepared(condition, x)
-            params = self.posterior_params(x, condition=condition)
+            y = self.preprocessed(x)
+            params = self.posterior_params(y, condition=condition)
 
             def draw(index: tf.Tensor) -> tf.Tensor:
                 key_of_chunk = numerics.fold_in(key, index)
-                return self._weighted_draws(x, params, key_of_chunk, condition, chunk)[1]
+                return self._weighted_draws(y, params, key_of_chunk, condition, chunk)[1]
 
             total = estimators.chunked_log_mean_exp(draw, samples, chunk, tf.shape(x)[0])
-            return (tf.cast(total, numerics.density_dtype()),)
+            total = tf.cast(total, numerics.density_dtype())
+            return (total + self._stretched(x) if raw else total,)
 
         x = self._data(x, scored=True)
-        name = f"log_marginal {samples} {chunk}"
+        name = f"log_marginal {samples} {chunk} {raw}"
         return self._in_batches(name, log_marginal, x, batch_size, seed, condition)[0]
 
     def impute(
@@ -121,14 +132,14 @@ class Scores(InBatches):
         from the encoder's q(z|x); for categories the most probable one.
 
         Args:
-            x: `[examples, *event_shape]`, NaN where missing.
+            x: `[examples, *raw_shape]`, NaN where missing.
             condition: One per example, or one for all. Defaults to `None`.
             samples: Latents drawn per example. Defaults to `200`.
             seed: Of the draws. Defaults to `None`: a fresh one.
             batch_size: Examples at a time. Defaults to `32`: all draws of a batch are held.
 
         Returns:
-            `[examples, *event_shape]`: x, without NaN.
+            `[examples, *raw_shape]`: x, without NaN.
 
         Raises:
             ValueError: If the model was not made with `missing="nan"`, x is bad, or the
@@ -143,10 +154,11 @@ class Scores(InBatches):
 
         def impute(x: tf.Tensor, key: tf.Tensor, condition: Any = None) -> tuple[tf.Tensor]:
             condition = self.conditions.prepared(condition, x)
-            params = self.posterior_params(x, condition=condition)
-            decoded, log_weight = self._weighted_draws(x, params, key, condition, samples)
+            y = self.preprocessed(x)
+            params = self.posterior_params(y, condition=condition)
+            decoded, log_weight = self._weighted_draws(y, params, key, condition, samples)
             weights = tf.nn.softmax(log_weight, axis=0)
-            best = self.likelihood.mixture_point(decoded, weights)
+            best = self.restored(self.likelihood.mixture_point(decoded, weights))
             return (tf.where(tf.math.is_nan(x), best, x),)
 
         x = self._data(x, scored=True)
@@ -169,6 +181,12 @@ class Scores(InBatches):
         log_likelihood = self.likelihood.log_prob(decoded, target, context.mask, context)
         log_prior = self.prior.log_prob(draw.latents, context)
         return decoded, log_likelihood + log_prior - draw.log_prob
+
+    def _stretched(self, x: tf.Tensor) -> tf.Tensor:
+        """What raw data's log-densities have more than the values', `[batch]`."""
+        if self.preprocessor is None:
+            return tf.zeros([tf.shape(x)[0]], x.dtype)
+        return self.preprocessor.log_det(x)
 
     def _require_density(self, verb: str) -> None:
         if not self.posterior.has_density:

@@ -129,7 +129,7 @@ class BoundModel(Fed):
         return self._log(batch, outcome)
 
     def _evaluate_batch(self, batch: Batch, noise: Noise, *, training: bool) -> _Outcome:
-        x, target, _, weight = batch
+        x, target, _, weight, (raw, raw_target) = batch
         condition = self.conditions.prepared(batch.condition, x)
         if condition is not None and training and "condition" in noise:
             condition = self.conditions.dropped(condition, noise["condition"]["dropout"])
@@ -174,10 +174,10 @@ class BoundModel(Fed):
         }
         finite = {name: update.all_finite(tensors) for name, tensors in watched.items()}
         finite["support"] = ~self.likelihood.violations(target)
-        decoded = target
+        decoded = raw_target
         if self._compile_metrics is not None:
             given = batch.condition is not None
-            decoded = self.call({"x": x, "condition": batch.condition} if given else x)
+            decoded = self.call({"x": raw, "condition": batch.condition} if given else raw)
         return _Outcome(loss, logs, finite, decoded)
 
     def _bound(self, terms: ElboTerms, context: Context) -> Bound:
@@ -207,7 +207,7 @@ class BoundModel(Fed):
             if metric.name in outcome.logs:
                 metric.update_state(outcome.logs[metric.name], sample_weight=rows)
         logs: dict[str, tf.Tensor] = self.compute_metrics(
-            batch.x, batch.target, outcome.reconstruction, batch.weight
+            *batch.raw, outcome.reconstruction, batch.weight
         )
         return logs
 

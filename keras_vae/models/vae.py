@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from keras_vae import numerics
@@ -20,6 +21,7 @@ from keras_vae.models.training import WATCHED, Noise
 from keras_vae.models.verbs import Verbs
 from keras_vae.objectives import ELBO, LogLikelihood, Objective
 from keras_vae.posteriors import Posterior
+from keras_vae.preprocessors import Preprocessor
 from keras_vae.priors import Prior, StandardNormal
 from keras_vae.terms import Context, Draw, ElboTerms, LogJointGradient
 
@@ -63,6 +65,9 @@ class VAE(FromSignature, Verbs):
             the bound (Mattei and Frellsen 2019, equation 3), and the encoder sees x with
             something in their place and, as further channels, what was observed. Defaults to
             `None`: NaN is an error.
+        preprocessor: From `keras_vae.preprocessors`. All methods and exports then take and
+            return raw data; bounds and parts are of what the preprocessor makes of it.
+            Defaults to `None`: data are as the likelihood wants them.
         seed: Of all noise drawn in training and evaluation. Defaults to `None`: taken from
             Python's generator, which `keras.utils.set_random_seed` sets.
         **kwargs: As in any Keras model.
@@ -104,6 +109,7 @@ class VAE(FromSignature, Verbs):
         condition_shape: Sequence[int] | None = None,
         condition_dropout: float = 0.0,
         missing: str | None = None,
+        preprocessor: Preprocessor | None = None,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -127,6 +133,8 @@ class VAE(FromSignature, Verbs):
                 f"so that values may not be missing. Received: missing={missing!r}. Use "
                 f"another likelihood, or impute first."
             )
+        if preprocessor is not None:
+            _check_preprocessor(preprocessor, missing)
         # The networks cast for themselves; log-densities keep their precision.
         super().__init__(autocast=False, **kwargs)
         self.encoder = encoder
@@ -141,6 +149,7 @@ class VAE(FromSignature, Verbs):
         self.condition_shape = condition_shape
         self.condition_dropout = condition_dropout
         self.missing = missing
+        self.preprocessor = preprocessor
         self.seed = seed
         self.conditions = conditions
         self._functions: dict[tuple[str, bool], Any] = {}  # the verbs, compiled
@@ -153,6 +162,8 @@ class VAE(FromSignature, Verbs):
         if self.built:
             return
         event_shape = self.event_shape
+        if self.preprocessor is not None:
+            self.preprocessor.build(event_shape)
         self.posterior.build(None)
         self.prior.bind(
             event_shape,
@@ -307,6 +318,20 @@ class VAE(FromSignature, Verbs):
             log_posterior = self.posterior.log_prob(tf.stop_gradient(params), z, context)
         of_posterior = tape.gradient(log_posterior, z)
         return LogJointGradient(tf.stop_gradient(of_joint), tf.stop_gradient(of_posterior))
+
+
+def _check_preprocessor(preprocessor: Any, missing: str | None) -> None:
+    if not isinstance(preprocessor, Preprocessor):
+        raise TypeError(
+            f"`preprocessor` must be one of keras_vae.preprocessors. "
+            f"Received: {preprocessor!r}."
+        )
+    raw_dtype = preprocessor.raw_dtype
+    if missing and raw_dtype is not None and np.dtype(raw_dtype).kind != "f":
+        raise ValueError(
+            f"Values that are missing are NaN, which raw data of type {raw_dtype} cannot "
+            f"hold. Leave out `raw_dtype`: the preprocessor then takes floats."
+        )
 
 
 def _as_event_shape(event_shape: Any) -> tuple[int, ...]:

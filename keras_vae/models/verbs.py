@@ -16,7 +16,7 @@ import tensorflow_probability as tfp
 from keras_vae import numerics
 from keras_vae.arguments import require_integer
 from keras_vae.models.batching import ROWS
-from keras_vae.models.checks import check_array
+from keras_vae.models.checks import Wanted, check_array
 from keras_vae.models.conditions import attach
 from keras_vae.models.scores import Scores
 from keras_vae.networks import Network
@@ -45,7 +45,7 @@ class Verbs(Scores):
         """Latents of x: the posterior's point - its mean, where that is a latent - or a draw.
 
         Args:
-            x: `[examples, *event_shape]`.
+            x: `[examples, *raw_shape]`.
             condition: One per example, or one for all; labels may be integers. Defaults to
                 `None`: no condition.
             sample: Whether to draw instead. Defaults to `False`.
@@ -70,6 +70,7 @@ class Verbs(Scores):
             x: tf.Tensor, key: tf.Tensor, condition: Any = None
         ) -> tuple[tf.Tensor, ...]:
             condition = self.conditions.prepared(condition, x)
+            x = self.preprocessed(x)
             params = self.posterior_params(x, condition=condition)
             if not sample:
                 point = self.posterior.point(params)
@@ -95,7 +96,7 @@ class Verbs(Scores):
             batch_size: Examples at a time. Defaults to `1024`.
 
         Returns:
-            `[examples, *event_shape]`.
+            `[examples, *raw_shape]`.
 
         Raises:
             ValueError: If z has the wrong shape, is empty or not finite.
@@ -105,18 +106,18 @@ class Verbs(Scores):
             condition = self.conditions.prepared(condition, z)
             return (self.decoded_points(z, condition),)
 
-        z = check_array("z", z, self.posterior.latent_shape)
+        z = check_array("z", z, Wanted(self.posterior.latent_shape))
         return self._in_batches("decode", decode, z, batch_size, condition=condition)[0]
 
     def reconstruct(
         self, x: Any, *, condition: Any = None, batch_size: int = ROWS
     ) -> np.ndarray:
-        """Decode the latents that stand for x, `[examples, *event_shape]`.
+        """Decode the latents that stand for x, `[examples, *raw_shape]`.
 
         The same as `predict`, without its progress bar and callbacks.
 
         Args:
-            x: `[examples, *event_shape]`.
+            x: `[examples, *raw_shape]`.
             condition: One per example, or one for all. Defaults to `None`.
             batch_size: Examples at a time. Defaults to `1024`.
         """
@@ -125,8 +126,8 @@ class Verbs(Scores):
             x: tf.Tensor, key: tf.Tensor, condition: Any = None
         ) -> tuple[tf.Tensor]:
             condition = self.conditions.prepared(condition, x)
-            z = self.posterior.point(self.posterior_params(x, condition=condition))
-            return (self.decoded_points(z, condition),)
+            params = self.posterior_params(self.preprocessed(x), condition=condition)
+            return (self.decoded_points(self.posterior.point(params), condition),)
 
         x = self._data(x)
         return self._in_batches("reconstruct", reconstruct, x, batch_size, 0, condition)[0]
@@ -154,7 +155,7 @@ class Verbs(Scores):
             batch_size: Examples at a time. Defaults to `1024`.
 
         Returns:
-            `[count, *event_shape]`.
+            `[count, *raw_shape]`.
 
         Raises:
             ValueError: If `count` is not a positive integer, or `prior` has other latents.
@@ -191,10 +192,11 @@ class Verbs(Scores):
         """
         given = keras.saving.serialize_keras_object(prior)
         copy: Self = type(self).from_config({**self.get_config(), "prior": given})
-        for name in ("encoder", "decoder", "posterior", "likelihood", "objective"):
-            getattr(copy, name).set_weights(getattr(self, name).get_weights())
-        for name in ("_to_posterior", "_to_likelihood"):
-            getattr(copy, name).set_weights(getattr(self, name).get_weights())
+        parts = ("encoder", "decoder", "posterior", "likelihood", "objective", "preprocessor")
+        for name in (*parts, "_to_posterior", "_to_likelihood"):
+            part = getattr(self, name)
+            if part is not None:
+                getattr(copy, name).set_weights(part.get_weights())
         copy.prior.set_weights(prior.get_weights())
         copy.state.set_weights(self.state.get_weights())
         return copy
@@ -203,12 +205,12 @@ class Verbs(Scores):
 
     def posterior_of(self, x: Any, condition: Any = None) -> tfp.distributions.Distribution:
         """q(z|x) as a TFP distribution with batch `[examples]`."""
-        x = numerics.as_density(x)
+        x = self.preprocessed(x)
         params = self.posterior_params(x, condition=self._prepared(x, condition))
         return self.posterior.distribution(params)
 
     def likelihood_of(self, z: Any, condition: Any = None) -> tfp.distributions.Distribution:
-        """p(x|z) as a TFP distribution with batch `[examples]`."""
+        """p(x|z) as a TFP distribution with batch `[examples]`, of x as preprocessed."""
         z = numerics.as_density(z)
         params = self.likelihood_params(z, condition=self._prepared(z, condition))
         return self.likelihood.distribution(params)
@@ -225,9 +227,11 @@ class Verbs(Scores):
         Made of stock layers where the network is one of `keras_vae.networks`: its file
         loads without keras_vae. A conditional model's takes `[x, condition]`.
         """
-        x = keras.Input(self.event_shape, name="x")
+        dtype = None if self.preprocessor is None else self.preprocessor.raw_dtype
+        x = keras.Input(self.raw_shape, dtype=dtype, name="x")
         inputs, condition = self._with_condition_input(x)
-        view, options = attach(self.encoder, self.encoder_view(x), condition, "encoder")
+        view = self.encoder_view(self.preprocessed(x))
+        view, options = attach(self.encoder, view, condition, "encoder")
         params = self._to_posterior(_inlined(self.encoder)(view, **options))
         point = self.posterior.point(keras.ops.cast(params, numerics.density_dtype()))
         return keras.Model(inputs, point, name="encoder")
@@ -247,7 +251,7 @@ class Verbs(Scores):
         features, options = attach(self.decoder, z, condition, "decoder")
         params = self._to_likelihood(_inlined(self.decoder)(features, **options))
         point = self.likelihood.point(keras.ops.cast(params, numerics.density_dtype()))
-        return keras.Model(inputs, point, name="decoder")
+        return keras.Model(inputs, self.restored(point), name="decoder")
 
     def _with_condition_input(self, x: Any) -> tuple[Any, Any]:
         shape = self.conditions.prepared_shape

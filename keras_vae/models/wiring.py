@@ -153,7 +153,7 @@ class TwoNetworks(BoundModel):
         key: tf.Tensor | None = None,
         training: bool = False,
     ) -> tf.Tensor:
-        """Make x of z: the value that stands for p(x|z), or a draw.
+        """Make x of z: the value that stands for p(x|z), or a draw, as raw data.
 
         An autoregressive decoder writes it step by step, from its own values.
 
@@ -164,15 +164,16 @@ class TwoNetworks(BoundModel):
             training: As in Keras.
 
         Returns:
-            `[batch, *event]`.
+            `[batch, *raw_shape]`.
         """
         if self.autoregressive:
             z, options = self._decoder_input(z, condition)
-            return write_sequence(
+            x = write_sequence(
                 self.decoder, self._to_likelihood, self.likelihood, z, key, options
             )
+            return self.restored(x)
         params = self.likelihood_params(z, training, condition)
-        return (
+        return self.restored(
             self.likelihood.point(params)
             if key is None
             else self.likelihood.sample(params, key)
@@ -206,15 +207,16 @@ class TwoNetworks(BoundModel):
         return next_params(self.decoder, self._to_likelihood, token, state, z, options)
 
     def call(self, x: Any, training: bool = False) -> tf.Tensor:
-        """Reconstruct: the point of p(x|z) at the point of q(z|x), `[batch, *event]`.
+        """Reconstruct: the point of p(x|z) at the point of q(z|x), `[batch, *raw_shape]`.
 
         Args:
-            x: `[batch, *event]`; a conditional model takes `{"x": ..., "condition": ...}`.
+            x: `[batch, *raw_shape]`; a conditional model takes `{"x": ..., "condition": ...}`.
             training: As in Keras.
         """
         x, condition = self.split_inputs(x)
         condition = self.conditions.prepared(condition, x)
-        z = self.posterior.point(self.posterior_params(x, training, condition))
+        params = self.posterior_params(self.preprocessed(x), training, condition)
+        z = self.posterior.point(params)
         return self.decoded_points(z, condition, training=training)
 
     def split_inputs(self, inputs: Any) -> tuple[tf.Tensor, tf.Tensor | None]:

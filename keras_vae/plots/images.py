@@ -19,6 +19,7 @@ __all__ = [
     "IMAGES_WIDTH",
     "check_images",
     "given",
+    "grey",
     "mosaic_of",
     "reconstructions",
     "samples",
@@ -52,7 +53,8 @@ def reconstructions(
     """
     figure = new_figure()
     check_images(model)
-    pairs = np.stack([np.asarray(x), model.reconstruct(x, condition=condition)])
+    reconstructed = model.reconstruct(x, condition=condition)
+    pairs = np.stack([grey(model, x), grey(model, reconstructed)])
     # A row of originals, the row of their reconstructions; the last rows filled with white.
     missing = -pairs.shape[1] % COLUMNS
     pairs = np.pad(pairs, [(0, 0), (0, missing), *[(0, 0)] * 3], constant_values=1.0)
@@ -88,7 +90,7 @@ def samples(
     figure = new_figure()
     check_images(model)
     generated = model.generate(count, condition=given(condition, count), seed=seed)
-    return write_grid(figure, "Samples from the prior", mosaic_of(generated), path)
+    return write_grid(figure, "Samples from the prior", mosaic_of(grey(model, generated)), path)
 
 
 def write_grid(
@@ -109,6 +111,14 @@ def show(ax: Any, name: str, mosaic: np.ndarray) -> None:
     ax.imshow(mosaic, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     ax.set_axis_off()
     head(ax, name)
+
+
+def grey(model: VAE, images: Any) -> np.ndarray:
+    """Raw images as `[examples, height, width, channels]` in [0, 1]."""
+    images = np.asarray(images).reshape(-1, *model.event_shape)
+    bits = model.preprocessor is not None and model.preprocessor.raw_dtype == "uint8"
+    shades: np.ndarray = images / 255.0 if bits else images
+    return shades
 
 
 def mosaic_of(images: np.ndarray) -> np.ndarray:

@@ -13,7 +13,15 @@ import numpy as np
 
 from keras_vae.models import VAE
 from keras_vae.plots.figures import COLOURS, GAP, HEADING, INK, MARGIN, new_figure, save
-from keras_vae.plots.images import COLUMNS, IMAGES_WIDTH, check_images, given, mosaic_of, show
+from keras_vae.plots.images import (
+    COLUMNS,
+    IMAGES_WIDTH,
+    check_images,
+    given,
+    grey,
+    mosaic_of,
+    show,
+)
 from keras_vae.plots.latents import draw_latents
 
 __all__ = ["overview"]
@@ -82,14 +90,13 @@ def overview(
     path = pathlib.Path(path)
     shown = np.asarray(x[:_ORIGINALS])
     panels = {
-        "Originals": mosaic_of(shown),
-        "Reconstructions": mosaic_of(
-            model.reconstruct(shown, condition=given(condition, len(shown)))
-        ),
-        "Samples from the prior": mosaic_of(
-            model.generate(_SAMPLES, condition=given(condition, _SAMPLES), seed=seed)
+        "Originals": shown,
+        "Reconstructions": model.reconstruct(shown, condition=given(condition, len(shown))),
+        "Samples from the prior": model.generate(
+            _SAMPLES, condition=given(condition, _SAMPLES), seed=seed
         ),
     }
+    panels = {name: mosaic_of(grey(model, images)) for name, images in panels.items()}
     heights = [IMAGES_WIDTH * m.shape[0] / m.shape[1] for m in panels.values()]
     content = sum(heights) + 2 * (GAP + HEADING)  # without the first heading
     side = max(content - _TICKS / 2, 3.0)

@@ -11,6 +11,7 @@ from keras_vae.likelihoods import Likelihood
 from keras_vae.networks import Network
 from keras_vae.objectives import Objective
 from keras_vae.posteriors import DiagonalNormal, Posterior
+from keras_vae.preprocessors import Preprocessor
 from keras_vae.priors import Prior
 from keras_vae.schedules import Schedule
 from keras_vae.terms import Support
@@ -24,6 +25,7 @@ FAMILIES = {
     "schedules": Schedule,
     "networks": Network,
     "flows": Bijection,
+    "preprocessors": Preprocessor,
 }
 
 #: Two dimensions: enough to depend on each other, few enough for Monte Carlo to be exact.
@@ -53,8 +55,8 @@ class Case:
         arguments: For its constructor; or a function that returns them, for arguments that
             own weights and may not be shared. Each test makes a fresh part from them.
         variant: Tells several cases of one class apart.
-        data: Likelihoods: draws x `[*shape]` from the support. Autoregressive networks: draws
-            the sequence so far.
+        data: Likelihoods: draws x `[*shape]` from the support. Preprocessors: draws raw data.
+            Autoregressive networks: draws the sequence so far.
         latents: Priors: draws z `[..., latent_dim]`, some points of the prior's space.
         posterior: Priors: a posterior that they go with.
         flat: Priors: whether all latents are as probable, so that they have no influence.
@@ -134,6 +136,7 @@ def build(
         "likelihoods": event_shape,
         "objectives": event_shape,
         "networks": (None, *case.input_shape),
+        "preprocessors": event_shape,
     }
     if case.family != "schedules":
         part.build(shapes.get(case.family))

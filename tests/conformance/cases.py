@@ -31,6 +31,7 @@ from tests.conformance.table import (
     networks,
     objectives,
     posteriors,
+    preprocessors,
     priors,
     schedules,
 )
@@ -43,6 +44,7 @@ CASES = [
     *schedules.CASES,
     *networks.CASES,
     *flows.CASES,
+    *preprocessors.CASES,
 ]
 
 

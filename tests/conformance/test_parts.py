@@ -193,9 +193,16 @@ def computation(case, part, batch=3, samples=4):
         results = [*part.forward(z, params)]
         return [*results, *part.inverse(z, params)] if part.has_inverse else results
 
+    def uses_preprocessor(x):
+        y = part.forward(x)
+        return [y, part.inverse(y), part.log_det(x)]
+
     if case.family == "flows":
         params = real(batch, part.params_size(LATENT_DIM))
         return uses_flow, [real(samples, batch, LATENT_DIM), params]
+    if case.family == "preprocessors":
+        x = case.data(rng, (batch, *part.raw_shape(case.event_shape)))
+        return uses_preprocessor, [tf.constant(x, numerics.density_dtype())]
     if case.family == "posteriors":
         values = noise(part, samples, batch).values()
         return uses_posterior, [real(batch, *part.params_shape), *values]

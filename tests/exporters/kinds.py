@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_vae import likelihoods, networks
+from keras_vae import likelihoods, networks, preprocessors
 from tests.exporters.support import make_model
 
 
@@ -50,11 +50,27 @@ _CHANGES = {
     "transformer-normal": lambda: transformer(likelihood=likelihoods.Normal()),
     "transformer-categorical": lambda: transformer(likelihood=likelihoods.Categorical(4)),
     "missing": lambda: {"missing": "nan"},
+    "raw-images": lambda: convolutions(
+        likelihood=likelihoods.Normal(),
+        preprocessor=preprocessors.Chain(
+            [
+                preprocessors.Rescaling(raw_dtype="uint8"),
+                preprocessors.Reshape((8, 8)),
+                preprocessors.Standardization(),
+            ]
+        ),
+    ),
+    "raw-table": lambda: {
+        "likelihood": likelihoods.Normal("predicted"),
+        "event_shape": (6,),
+        "missing": "nan",
+        "preprocessor": preprocessors.Standardization(),
+    },
     "conditional": lambda: {"condition_shape": (4,), "condition_dropout": 0.1},
 }
 
 # Run each time: those that differ most.
-_SAMPLED = ("conv-discretized", "gru-categorical", "missing")
+_SAMPLED = ("conv-discretized", "gru-categorical", "missing", "raw-images")
 #: For `pytest.mark.parametrize`.
 KINDS = [
     pytest.param(name, id=name, marks=() if name in _SAMPLED else pytest.mark.thorough)

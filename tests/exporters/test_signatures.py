@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from keras_vae import likelihoods, networks, posteriors, priors
+from keras_vae import likelihoods, networks, posteriors, preprocessors, priors
 from keras_vae.exporters import signatures
 from keras_vae.exporters.seeded import noise_of_seeds
 from tests.exporters.support import latents, make_model
@@ -239,3 +239,37 @@ def test_edges_stay_where_the_model_lives():
     )
     z = of(on_sphere, "decode").edges["large"]()["z"]
     np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1, rtol=1e-5)
+
+
+def test_raw_data_go_in_and_come_out():
+    model = make_model(
+        likelihood=likelihoods.Normal(),
+        preprocessor=preprocessors.Chain(
+            [preprocessors.Rescaling(raw_dtype="uint8"), preprocessors.Reshape((8, 8))]
+        ),
+    )
+    found = {each.name: each for each in signatures.signatures_of(model)}
+    x = found["encode"].probe(5)["x"]
+    assert (x.shape, x.dtype) == ((5, 8, 8), "uint8")
+    assert len(np.unique(x)) > 20
+    np.testing.assert_allclose(
+        found["encode"].evaluate({"x": x})["z"], model.encode(x), rtol=1e-5, atol=1e-5
+    )
+    raw = found["reconstruct"].evaluate({"x": x})["reconstruction"]
+    np.testing.assert_allclose(raw, model.reconstruct(x), rtol=1e-5, atol=1e-3)
+    z = latents(5)
+    decoded = found["decode"].evaluate({"z": z})
+    np.testing.assert_allclose(decoded["x"], model.decode(z), rtol=1e-5, atol=1e-3)
+    # Parameters stay those of p(x|z) of preprocessed x.
+    np.testing.assert_allclose(255 * decoded["loc"][..., 0], decoded["x"], rtol=1e-5, atol=1e-3)
+    large = found["encode"].edges["large"]()["x"]
+    assert large.dtype == "uint8"
+    assert large.max() == 255
+    noise = {k: v for k, v in found["score"].probe(5).items() if k != "x"}
+    plain = make_model(likelihood=likelihoods.Normal())
+    score = signatures.score(plain).evaluate(
+        {"x": (x / 255)[..., None].astype("float32"), **noise}
+    )
+    raw_score = found["score"].evaluate({"x": x, **noise})
+    for name, values in score.items():
+        np.testing.assert_allclose(raw_score[name], values, rtol=1e-5)

@@ -21,7 +21,7 @@ FLOORS = [
     ("F0", ["arguments", "numerics", "terms"]),
     ("F0", ["component"]),
     ("F0", ["data"]),
-    ("F1", ["parameters", "schedules", "networks", "quantizers", "flows", "geometry"]),
+    ("F1", ["flows", "geometry", "networks", "parameters", "preprocessors", "schedules"]),
     ("F2", ["posteriors", "priors", "likelihoods"]),
     ("F3", ["objectives", "estimators", "tables"]),
     ("F4", ["models"]),

@@ -18,6 +18,7 @@ PUBLIC = {
         "objectives",
         "plots",
         "posteriors",
+        "preprocessors",
         "presets",
         "priors",
         "samplers",
@@ -172,6 +173,14 @@ PUBLIC = {
         "RelaxedBernoulli",
         "RelaxedCategorical",
         "VonMisesFisher",
+    ],
+    "keras_vae.preprocessors": [
+        "Chain",
+        "Logit",
+        "Preprocessor",
+        "Rescaling",
+        "Reshape",
+        "Standardization",
     ],
     "keras_vae.priors": [
         "Bernoulli",

@@ -10,7 +10,7 @@ import tensorflow as tf
 import keras_vae
 from keras_vae import likelihoods, numerics
 from keras_vae.likelihoods import Columns
-from keras_vae.models.checks import check_array
+from keras_vae.models.checks import Wanted, check_array
 from keras_vae.terms import Context
 from tests.twins import assert_gradients, assert_mean_is, integral
 
@@ -494,12 +494,12 @@ BAD_CELLS = {
 def test_data_outside_a_support_is_told_by_column(rng, name):
     value, message = BAD_CELLS[name]
     p, x = built(), holed(rows_of(rng, 9), rng)
-    check_array("x", x, (len(NAMES),), p, missing=True)
+    check_array("x", x, Wanted((len(NAMES),), p, missing=True))
     assert not p.violations(tf.constant(x, tf.float32))
     x[5, NAMES.index(name)] = value
     assert p.violations(tf.constant(x, tf.float32))
     with pytest.raises(ValueError, match=rf"`x` has a value .*{message}") as caught:
-        check_array("x", x, (len(NAMES),), p, missing=True)
+        check_array("x", x, Wanted((len(NAMES),), p, missing=True))
     assert f"Received: {value:g} in row 5. Fix: " in str(caught.value)
 
 
