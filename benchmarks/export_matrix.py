@@ -5,7 +5,8 @@ their signatures. A cell of the table is the largest error measured in the targe
 on batches of 1, 3 and 64, as a share of the output's scale - or the reason why there is none.
 
 Each model and target is a line in `results/export_cells.jsonl` as soon as it is done: a run
-that was stopped goes on where it was. The table is `results/export_cells.json`.
+that was stopped goes on where it was, and `--shard 0/2` and `1/2` share the work of two
+processes. The table is `results/export_cells.json`.
 """
 
 import argparse
@@ -26,7 +27,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_vae
-from keras_vae import exporters, likelihoods, networks, posteriors, priors
+from keras_vae import exporters, likelihoods, networks, posteriors, preprocessors, priors
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 LINES = RESULTS / "export_cells.jsonl"
@@ -119,19 +120,59 @@ def models():
     made["MLP | Bernoulli | StandardNormal, conditional"] = functools.partial(
         model, "MLP", LIKELIHOODS["Bernoulli"], condition_shape=(3,)
     )
+    for body in ("MLP", "convolutions, batch norm"):
+        made[f"{body} | Normal | StandardNormal, 8-bit images"] = functools.partial(
+            model, body, LIKELIHOODS["Normal"], preprocessor=from_bytes
+        )
+    made["GRU | Normal | StandardNormal, standardised"] = functools.partial(
+        model,
+        "GRU",
+        LIKELIHOODS["Normal"],
+        preprocessor=preprocessors.Standardization,
+    )
+    for name in ("ZeroInflatedNegativeBinomial", "StudentT", "Beta"):
+        made[f"MLP | {name} | StandardNormal"] = functools.partial(
+            model, "MLP", getattr(likelihoods, name)
+        )
+    made["MLP | Bernoulli | SphericalUniform"] = functools.partial(
+        model,
+        "MLP",
+        LIKELIHOODS["Bernoulli"],
+        priors.SphericalUniform,
+        posterior=posteriors.PowerSpherical,
+    )
     return made
 
 
-def model(body, likelihood, prior=priors.StandardNormal, event_shape=None, **options):
+def from_bytes():
+    return preprocessors.Chain(
+        [
+            preprocessors.Rescaling(raw_dtype="uint8"),
+            preprocessors.Reshape(IMAGE[:2]),
+            preprocessors.Standardization(),
+        ]
+    )
+
+
+def model(
+    body,
+    likelihood,
+    prior=priors.StandardNormal,
+    posterior=posteriors.DiagonalNormal,
+    event_shape=None,
+    preprocessor=None,
+    **options,
+):
     keras.utils.set_random_seed(SEED)
     encoder, decoder, shape = BODIES[body]
     vae = keras_vae.VAE(
         encoder(),
         decoder(),
-        posteriors.DiagonalNormal(4),
+        posterior(4),
         prior(),
         likelihood=likelihood(),
         event_shape=event_shape or shape,
+        preprocessor=preprocessor and preprocessor(),
         seed=1,
         **options,
     )
@@ -140,6 +181,8 @@ def model(body, likelihood, prior=priors.StandardNormal, event_shape=None, **opt
     for variable in vae.trainable_variables:
         noise = 0.1 * rng.normal(size=variable.shape)
         variable.assign(tf.convert_to_tensor(variable) + noise.astype("float32"))
+    if vae.preprocessor is not None:
+        vae.preprocessor.adapt(rng.uniform(0, 255, size=(100, *vae.raw_shape)))
     return vae
 
 
@@ -160,11 +203,12 @@ def cells_of(make, target):
     return {**errors, **manifest.left_out, "bytes": size}
 
 
-def run():
+def run(shard, shards):
     done = set()
     if LINES.exists():
         done = {(r["model"], r["target"]) for r in map(json.loads, LINES.open())}
-    todo = [(m, t) for m in models() for t in TARGETS if (m, t) not in done]
+    every = [(m, t) for m in models() for t in TARGETS]
+    todo = [each for each in every[shard::shards] if each not in done]
     print(f"{len(todo)} to do", flush=True)
     for index, (name, target) in enumerate(todo):
         start = time.perf_counter()
@@ -178,7 +222,8 @@ def run():
         if index + 1 == AT_A_TIME and len(todo) > AT_A_TIME:
             # Compiled programs are never freed.
             os.execv(sys.executable, [sys.executable, *sys.argv])  # noqa: S606
-    summary()
+    if shards == 1:
+        summary()
 
 
 def summary():
@@ -217,7 +262,9 @@ def summary():
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--summary", action="store_true")
-    if parser.parse_args().summary:
+    parser.add_argument("--shard", default="0/1", help="such as 0/2: the first half")
+    arguments = parser.parse_args()
+    if arguments.summary:
         summary()
     else:
-        run()
+        run(*map(int, arguments.shard.split("/")))
