@@ -284,7 +284,9 @@ class Ordinal(OneHot):
 
     def point(self, params: tf.Tensor) -> tf.Tensor:
         thresholds, _ = self._thresholds()
-        return self._count(keras.ops.greater(params[..., None], thresholds))
+        # A location that rounding moves off a threshold is still at it.
+        above = keras.ops.sigmoid(params[..., None] - thresholds)
+        return self._count(keras.ops.greater(above, 0.5))
 
     def mixture_point(self, params: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         thresholds, _ = self._thresholds()

@@ -44,6 +44,9 @@ def why_invalid(
     reason = prior.why_not(posterior)
     if reason is not None:
         return reason
+    reason = objective.why_not(len(prior.kl_blocks(posterior)) or 1)
+    if reason is not None:
+        return reason
     if "log_joint_gradient" in objective.requires and not posterior.reparameterised:
         return (
             f"{type(objective).__name__} follows log q(z|x) along the draw, but the draws of "

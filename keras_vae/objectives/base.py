@@ -68,6 +68,10 @@ class Objective(Scheduled, Component):
         """
         raise NotImplementedError
 
+    def why_not(self, blocks: int) -> str | None:
+        """Say why it does not go with a posterior of so many blocks; `None` if it does."""
+        return None
+
     def check(self, data_size: int) -> None:
         """Raise an error if the objective cannot be trained; called before each `fit`.
 

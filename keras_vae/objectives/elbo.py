@@ -40,7 +40,8 @@ class ELBO(Objective):
     Args:
         beta: Weight of the KL, a number >= 0 or a schedule. Defaults to `1.0`.
         capacity: Nats that the KL is held at, a number >= 0 or a schedule; or a list with
-            one for each block of a joint posterior. Defaults to `None`: the plain KL.
+            one for each block of a joint posterior, where a list of one is as that one.
+            Defaults to `None`: the plain KL.
         free_bits: Nats of KL that each group has free, a number >= 0 or a schedule.
             Defaults to `0.0`: none.
         free_bits_over: `"batch"` or `"example"`. Defaults to `"batch"`.
@@ -123,19 +124,23 @@ class ELBO(Objective):
         log_likelihood = tf.reduce_mean(terms.log_likelihood, axis=0)
         return Bound(log_likelihood - beta * tf.reduce_sum(kl, axis=-1))
 
+    def why_not(self, blocks: int) -> str | None:
+        held = len(_as_list(self.capacity))
+        if held in (0, 1, blocks):
+            return None
+        return (
+            f"`capacity` is a list of {held}, but the posterior has {blocks} "
+            f"block{'s' if blocks > 1 else ''}; use one number or schedule, or a list with one "
+            f"for each block"
+        )
+
     def _distance_from_capacity(
         self, kl: tf.Tensor, blocks: tuple[int, ...], context: Context
     ) -> tf.Tensor:
         """|KL - C| by block, `[batch, blocks]`."""
         capacities = _as_list(self.capacity)
-        parts = [kl]
-        if isinstance(self.capacity, (list, tuple)) and blocks:
-            parts = tf.split(kl, blocks, axis=-1)
-        if len(capacities) != len(parts):
-            raise ValueError(
-                f"`capacity` must be one number or schedule, or a list of one for each of the "
-                f"posterior's {len(parts)} blocks. Received: capacity={self.capacity}."
-            )
+        in_blocks = len(capacities) > 1
+        parts = tf.split(kl, blocks, axis=-1) if in_blocks else [kl]
         by_block = [tf.reduce_sum(part, -1) for part in parts]
         held = tf.stack([value_at(c, context.step) for c in capacities])
         return tf.abs(tf.stack(by_block, axis=-1) - held)

@@ -280,3 +280,12 @@ def test_extreme_locations_stay_finite(location):
 def test_levels_are_an_integer_above_one():
     with pytest.raises(ValueError, match=r"`levels` must be an integer >= 2. Received"):
         Ordinal(1)
+
+
+def test_a_level_does_not_hang_on_a_rounding():
+    # A location that stands on a threshold, as those of an untrained model do.
+    p = Ordinal(2)
+    p.build((1,))
+    about = tf.constant([[0.0], [1e-9], [-1e-9]])
+    assert len(set(p.point(about).numpy().ravel())) == 1
+    np.testing.assert_array_equal(p.point(tf.constant([[-0.01], [0.01]])), [[0.0], [1.0]])

@@ -116,3 +116,15 @@ def test_models_are_made_of_what_the_rule_allows():
         )
         built |= new
     assert len(built) > 100
+
+
+def test_capacities_are_counted_before_training():
+    two = posteriors.Joint([posteriors.DiagonalNormal(1), posteriors.RelaxedCategorical(2, 3)])
+    prior = priors.Joint([priors.StandardNormal(), priors.Categorical(2, 3)])
+    bernoulli = likelihoods.Bernoulli()
+    for capacity in (1.0, [1.0], [1.0, 2.0]):
+        assert why_invalid(two, prior, bernoulli, objectives.ELBO(capacity=capacity)) is None
+    reason = why_invalid(two, prior, bernoulli, objectives.ELBO(capacity=[1.0, 2.0, 3.0]))
+    assert "the posterior has 2 blocks" in reason
+    plain = (posteriors.DiagonalNormal(2), priors.StandardNormal(), bernoulli)
+    assert "has 1 block;" in why_invalid(*plain, objectives.ELBO(capacity=[1.0, 2.0]))
