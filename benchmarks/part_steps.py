@@ -21,7 +21,7 @@ import keras_vae
 from keras_vae import flows, likelihoods, networks, objectives, posteriors, priors
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "part_steps.json"
-DIM, BATCH, STEPS, ROUNDS, SEED = 32, 128, 40, 7, 0
+DIM, BATCH, STEPS, ROUNDS, SEED = 32, 128, 40, 9, 0
 NORMAL = posteriors.DiagonalNormal
 
 
@@ -126,10 +126,20 @@ PLAIN = {"posterior": lambda: NORMAL(DIM), "likelihood": likelihoods.Bernoulli}
 SLOTS = ("posterior", "prior", "likelihood", "objective")
 
 
+class Timer(keras.callbacks.Callback):
+    """Seconds of the one execution; before and after it `fit` waits for threads of its own."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.start = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seconds = time.perf_counter() - self.start
+
+
 def seconds(vae, data):
-    start = time.perf_counter()
-    vae.fit(data, verbose=0)
-    return (time.perf_counter() - start) / STEPS
+    timer = Timer()
+    vae.fit(data, verbose=0, callbacks=[timer])
+    return timer.seconds / STEPS
 
 
 def main():
