@@ -188,9 +188,15 @@ def _x_log_y(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     return tf.where(zero, tf.zeros_like(x), x * tf.math.log(y))
 
 
+def _softplus(x: tf.Tensor) -> tf.Tensor:
+    """`log(1 + exp(x))`, which LiteRT computes so: it ends where exp(x) does, at 88."""
+    return tf.maximum(x, 0.0) + tf.math.log1p(tf.exp(-tf.abs(x)))
+
+
 # Op -> what replaces it, and the name of its result.
 _REPLACED: dict[str, tuple[Callable[..., tf.Tensor], str]] = {
     "Lgamma": (_log_gamma, "y"),
+    "Softplus": (_softplus, "activations"),
     "Xlogy": (_x_log_y, "z"),
 }
 

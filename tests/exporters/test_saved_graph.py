@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from scipy import special
 
-from keras_vae.exporters.saved_graph import _log_gamma, _x_log_y, saved_graph
+from keras_vae.exporters.saved_graph import _log_gamma, _softplus, _x_log_y, saved_graph
 from keras_vae.exporters.signatures import signatures_of
 from tests.exporters.kinds import make_kind
 
@@ -30,6 +30,11 @@ def test_x_log_y():
     y = np.array([0, 1, 0, 3, 0], "float32")
     got = _x_log_y(tf.constant(x), tf.constant(y))
     np.testing.assert_allclose(got, [0, 0, 0, 2 * np.log(3), -np.inf], rtol=1e-6)
+
+
+def test_softplus():
+    x = np.array([-1000.0, -50.0, -1.0, 0.0, 1e-3, 30.0, 88.0, 89.0, 2550.0], "float32")
+    np.testing.assert_allclose(_softplus(tf.constant(x)), np.logaddexp(0, x), rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["mlp-categorical", "gru-categorical", "transformer-normal"])
