@@ -24,15 +24,19 @@ def test_chunks_give_the_log_of_the_mean_weight(rng, chunk, samples):
         drawn_from(log_weights, chunk), tf.constant(samples), chunk, tf.constant(4)
     )
     expected = scipy.special.logsumexp(log_weights.astype("float64"), axis=0) - np.log(samples)
-    assert result.dtype == tf.float64
-    np.testing.assert_allclose(result, expected, rtol=1e-6)
+    assert result.value.dtype == tf.float64
+    np.testing.assert_allclose(result.value, expected, rtol=1e-6)
+    weights = np.exp(log_weights.astype("float64") - log_weights.max(axis=0))
+    effective = weights.sum(axis=0) ** 2 / np.sum(weights**2, axis=0)
+    np.testing.assert_allclose(result.effective, effective, rtol=1e-6)
 
 
 def test_draws_beyond_the_wanted_ones_are_left_out():
     log_weights = np.zeros((10, 2))
     log_weights[4:] = 50.0
     result = chunked_log_mean_exp(drawn_from(log_weights, 3), tf.constant(4), 3, tf.constant(2))
-    np.testing.assert_allclose(result, 0.0, atol=1e-12)
+    np.testing.assert_allclose(result.value, 0.0, atol=1e-12)
+    np.testing.assert_allclose(result.effective, 4.0)
 
 
 def test_many_chunks_do_not_add_up_rounding():
@@ -45,11 +49,12 @@ def test_many_chunks_do_not_add_up_rounding():
             tf.constant(1),
         )
     )()
-    np.testing.assert_allclose(result, np.float32(0.1), atol=1e-10)
+    np.testing.assert_allclose(result.value, np.float32(0.1), atol=1e-10)
 
 
 def test_impossible_examples_stay_impossible():
     result = chunked_log_mean_exp(
         lambda index: tf.constant([[-np.inf, 0.0]] * 2), tf.constant(4), 2, tf.constant(2)
     )
-    np.testing.assert_array_equal(result, [-np.inf, 0.0])
+    np.testing.assert_array_equal(result.value, [-np.inf, 0.0])
+    np.testing.assert_allclose(result.effective, [0.0, 4.0])

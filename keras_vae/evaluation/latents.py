@@ -5,13 +5,20 @@ Floor 5.
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from typing import Any, NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
+from keras_vae import numerics
+from keras_vae.arguments import require_integer
 from keras_vae.models import VAE
 
-__all__ = ["active_units"]
+__all__ = ["LatentSummary", "Probe", "active_units", "latent_summary", "probe"]
+
+# Densities of one dimension that are held at a time.
+_PAIRS = 4_000_000
 
 
 def active_units(
@@ -55,3 +62,205 @@ def active_units(
         raise ValueError(f"`x` must have at least two examples. Received: {len(x)}.")
     means = np.asarray(model.encode(x, condition=condition), dtype="float64")
     return np.asarray(means.var(axis=0) > threshold)
+
+
+@dataclasses.dataclass(frozen=True)
+class LatentSummary:
+    """What a model's latents hold, in nats.
+
+    Attributes:
+        kl: Mean KL of q(z|x) from the prior, by group: by latent dimension where both are
+            factorised. `[groups]`.
+        active: Active units, `[latent_dim]`.
+        mutual_information: I(x; z) under q, at most the log of the number of examples.
+        aggregate_kl: KL of the aggregate posterior, the mean of q(z|x) over the examples,
+            from the prior: 0 if latents of data and of the prior are alike. The two add up to
+            the mean KL.
+        total_correlation: KL of the aggregate posterior from the product of its dimensions;
+            `None` for posteriors that are no products themselves.
+        examples: On how many examples all this rests.
+    """
+
+    kl: np.ndarray
+    active: np.ndarray
+    mutual_information: float
+    aggregate_kl: float
+    total_correlation: float | None
+    examples: int
+
+    def __str__(self) -> str:
+        spectrum = ", ".join(f"{value:.2g}" for value in np.sort(self.kl)[::-1][:10])
+        more = " ..." if len(self.kl) > 10 else ""
+        limit = np.log(self.examples)
+        near = ", which is near its limit" if self.mutual_information > limit - 0.5 else ""
+        lines = [
+            f"KL {self.kl.sum():.2f} nats; by group, largest first: {spectrum}{more}",
+            f"active units: {self.active.sum()} of {self.active.size}",
+            f"mutual information of x and z: {self.mutual_information:.2f} nats (at most "
+            f"{limit:.2f} with {self.examples:,} examples{near})",
+            f"aggregate posterior from the prior: {self.aggregate_kl:.2f} nats",
+        ]
+        if self.total_correlation is not None:
+            lines.append(f"total correlation: {self.total_correlation:.2f} nats")
+        return "\n".join(lines)
+
+
+class Probe(NamedTuple):
+    """Result of `probe`.
+
+    Attributes:
+        linear: Held-out accuracy of a linear classifier of the codes.
+        nearest: Held-out accuracy of the majority of the nearest codes.
+    """
+
+    linear: float
+    nearest: float
+
+
+def latent_summary(
+    model: VAE,
+    x: Any,
+    *,
+    condition: Any = None,
+    max_examples: int = 5_000,
+    seed: int = 0,
+) -> LatentSummary:
+    """Say what the latents hold of x, and whether the prior generates such latents.
+
+    One latent is drawn per example; its density under q(z|x) of all examples gives the
+    aggregate posterior. The work is the square of the number of examples, memory is not.
+
+    Args:
+        model: One with a density of latents that can be asked at any z.
+        x: `[examples, *raw_shape]`; the first `max_examples` count.
+        condition: Of a conditional model, one for each example. Defaults to `None`.
+        max_examples: Defaults to `5000`.
+        seed: Of the draws.
+
+    Raises:
+        ValueError: If x is bad or has fewer than two examples, or the posterior's density
+            cannot be asked.
+
+    Example:
+    >>> model = keras_vae.VAE(
+    ...     keras_vae.networks.MLP([8]),
+    ...     keras_vae.networks.MLP([8]),
+    ...     keras_vae.posteriors.DiagonalNormal(2),
+    ...     likelihood=keras_vae.likelihoods.Bernoulli(),
+    ...     event_shape=(6,),
+    ... )
+    >>> found = keras_vae.evaluation.latent_summary(model, np.zeros([20, 6]))
+    >>> abs(round(found.mutual_information, 3))  # all x are the same
+    0.0
+
+    Reference: Hoffman and Johnson (2016), ELBO surgery; Chen, Li, Grosse and Duvenaud (2018),
+    equation 2.
+    """
+    posterior = model.posterior
+    if not (posterior.has_density and posterior.evaluable):
+        raise ValueError(
+            f"The aggregate posterior needs log q(z|x) at any z, which a "
+            f"{type(posterior).__name__} posterior does not have. `active_units` does without."
+        )
+    x = model.checked_events(x[:max_examples])
+    if condition is not None and np.ndim(condition) > 0:
+        condition = condition[:max_examples]
+    condition = model.conditions.check("condition", condition, len(x))
+    active = active_units(model, x, condition=condition)
+
+    def encode(x: tf.Tensor, key: tf.Tensor, condition: Any = None) -> tuple[tf.Tensor, ...]:
+        prepared = model.conditions.prepared(condition, x)
+        context = model.context(condition=prepared)
+        params = model.posterior_params(model.preprocessed(x), condition=prepared)
+        noise = numerics.draw_noise(posterior.noise_spec(), [1, tf.shape(x)[0]], key)
+        draw = posterior.sample_and_log_prob(params, noise, context)
+        kl = model.prior.kl(posterior, params, draw, context)
+        log_prior = model.prior.log_prob(draw.latents, context)
+        return params, draw.latents[0], kl, tf.gather(draw.log_prob, 0), log_prior[0]
+
+    params, z, kl, log_q, log_p = model.in_batches(
+        "latent_summary", encode, x, 1024, seed, condition
+    )
+    aggregate, product = _aggregate(model, params, z)
+    return LatentSummary(
+        kl=kl.mean(axis=0, dtype="float64"),
+        active=active,
+        mutual_information=float(np.mean(log_q - aggregate, dtype="float64")),
+        aggregate_kl=float(np.mean(aggregate - log_p, dtype="float64")),
+        total_correlation=(
+            None if product is None else float(np.mean(aggregate - product, dtype="float64"))
+        ),
+        examples=len(x),
+    )
+
+
+def _aggregate(
+    model: VAE, params: np.ndarray, z: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Log-density of the aggregate posterior at z, and of the product of its dimensions."""
+    posterior, context = model.posterior, model.context()
+    of_all, rows = tf.constant(params), len(params)
+    log_rows = np.log(rows)
+
+    @tf.function(reduce_retracing=True)
+    def densities(z: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        # Each latent under q(z|x) of each example: `[latents, examples]`.
+        leading = tf.ones([1, rows, *[1] * (z.shape.rank - 1)], z.dtype)
+        everywhere = z[:, None] * leading
+        if not posterior.factorised:
+            log_q = posterior.log_prob(of_all, everywhere, context)
+            return (tf.reduce_logsumexp(log_q, axis=1) - log_rows,)
+        by_dimension = posterior.log_prob_per_dimension(of_all, everywhere)
+        product = tf.reduce_sum(tf.reduce_logsumexp(by_dimension, axis=1) - log_rows, axis=-1)
+        log_q = tf.reduce_sum(by_dimension, axis=-1)
+        return tf.reduce_logsumexp(log_q, axis=1) - log_rows, product
+
+    block = max(1, _PAIRS // (rows * model.posterior.latent_dim))
+    parts = [
+        [t.numpy() for t in densities(tf.constant(z[start : start + block]))]
+        for start in range(0, rows, block)
+    ]
+    found = [np.concatenate(each) for each in zip(*parts)]
+    return found[0], found[1] if len(found) > 1 else None
+
+
+def probe(
+    train_codes: Any, train_labels: Any, codes: Any, labels: Any, *, neighbours: int = 10
+) -> Probe:
+    """How well labels that the model never saw can be read off its codes.
+
+    Codes are scaled to unit variance first; the linear classifier is a logistic regression.
+
+    Args:
+        train_codes: `[examples, latent_dim]`, such as `model.encode(x_train)`.
+        train_labels: `[examples]`.
+        codes: Of held-out examples.
+        labels: Of held-out examples.
+        neighbours: Codes that vote. Defaults to `10`.
+
+    Raises:
+        ValueError: If codes and labels are not equally many, or there is but one label.
+
+    Example:
+    >>> labels = np.arange(100) % 2
+    >>> codes = labels[:, None] + np.zeros([100, 2])
+    >>> keras_vae.evaluation.probe(codes, labels, codes, labels)
+    Probe(linear=1.0, nearest=1.0)
+    """
+    import sklearn.linear_model
+    import sklearn.neighbors
+    import sklearn.pipeline
+    import sklearn.preprocessing
+
+    require_integer("neighbours", neighbours)
+    accuracies = []
+    for classifier in (
+        sklearn.linear_model.LogisticRegression(max_iter=1_000),
+        sklearn.neighbors.KNeighborsClassifier(min(neighbours, len(train_codes))),
+    ):
+        scaled = sklearn.pipeline.make_pipeline(
+            sklearn.preprocessing.StandardScaler(), classifier
+        )
+        scaled.fit(np.asarray(train_codes), np.asarray(train_labels))
+        accuracies.append(float(scaled.score(np.asarray(codes), np.asarray(labels))))
+    return Probe(*accuracies)

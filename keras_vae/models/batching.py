@@ -28,12 +28,12 @@ class InBatches(TwoNetworks):
 
     _functions: dict[tuple[str, bool], Any]  # compiled, by name and whether conditional
 
-    def _data(self, x: Any, *, scored: bool = False) -> np.ndarray:
+    def checked_events(self, x: Any, *, scored: bool = False) -> np.ndarray:
         """Check x of a method; `scored` if its density is asked for."""
         array: np.ndarray = check_array("x", x, self.wanted(supported=scored))
         return array
 
-    def _in_batches(
+    def in_batches(
         self,
         name: str,
         function: Callable[..., Any],

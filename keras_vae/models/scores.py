@@ -27,9 +27,10 @@ class Scores(InBatches):
         condition: Any = None,
         raw: bool = False,
         samples: int = 1,
+        return_kl: bool = False,
         seed: int | None = None,
         batch_size: int = ROWS,
-    ) -> np.ndarray:
+    ) -> Any:
         """Evidence lower bound of each example in nats, at beta 1 whatever the objective.
 
         Args:
@@ -38,29 +39,34 @@ class Scores(InBatches):
             raw: Whether it is to be the density of raw data, per unit of theirs, where a
                 preprocessor stretches them. Defaults to `False`: of what comes out of it.
             samples: Latents drawn per example. Defaults to `1`.
+            return_kl: Whether to return the KL of each example, which is part of it, too.
+                Defaults to `False`.
             seed: Of the draws. Defaults to `None`: a fresh one.
             batch_size: Examples at a time. Defaults to `1024`.
 
         Returns:
-            `[examples]`.
+            `[examples]`, or a tuple of two such arrays.
 
         Raises:
             ValueError: If x is bad, or the posterior has no density.
         """
         self._require_density("elbo")
 
-        def elbo(x: tf.Tensor, key: tf.Tensor, condition: Any = None) -> tuple[tf.Tensor]:
+        def elbo(
+            x: tf.Tensor, key: tf.Tensor, condition: Any = None
+        ) -> tuple[tf.Tensor, tf.Tensor]:
             condition = self.conditions.prepared(condition, x)
             y = self.preprocessed(x)
             noise = self.draw_noise(y, key, samples)
             terms = self.elbo_terms(y, y, noise, self.context(condition=condition), ())
             kl = tf.reduce_sum(terms.kl, axis=-1)
             bound = tf.reduce_mean(terms.log_likelihood, axis=0) - kl
-            return (bound + self._stretched(x) if raw else bound,)
+            return bound + self._stretched(x) if raw else bound, kl
 
-        x = self._data(x, scored=True)
+        x = self.checked_events(x, scored=True)
         name = f"elbo {samples} {raw}"
-        return self._in_batches(name, elbo, x, batch_size, seed, condition)[0]
+        bound, kl = self.in_batches(name, elbo, x, batch_size, seed, condition)
+        return (bound, kl) if return_kl else bound
 
     def log_marginal(
         self,
@@ -69,9 +75,10 @@ class Scores(InBatches):
         condition: Any = None,
         raw: bool = False,
         samples: int = 5_000,
+        return_effective: bool = False,
         seed: int | None = None,
         batch_size: int = 128,
-    ) -> np.ndarray:
+    ) -> Any:
         """Importance-weighted estimate of log p(x) of each example, in nats.
 
         A lower bound in expectation that tightens with the number of samples. Memory does
@@ -83,11 +90,13 @@ class Scores(InBatches):
             raw: Whether it is to be the density of raw data, per unit of theirs, where a
                 preprocessor stretches them. Defaults to `False`: of what comes out of it.
             samples: Latents drawn per example. Defaults to `5000`.
+            return_effective: Whether to return, too, how many of the samples count: the
+                effective number of importance samples of each example. Defaults to `False`.
             seed: Of the draws. Defaults to `None`: a fresh one.
             batch_size: Examples at a time. Defaults to `128`.
 
         Returns:
-            `[examples]`.
+            `[examples]`, or a tuple of two such arrays.
 
         Raises:
             ValueError: If x is bad, `samples < 1`, or the posterior has no density.
@@ -100,7 +109,7 @@ class Scores(InBatches):
 
         def log_marginal(
             x: tf.Tensor, key: tf.Tensor, condition: Any = None
-        ) -> tuple[tf.Tensor]:
+        ) -> tuple[tf.Tensor, tf.Tensor]:
             condition = self.conditions.prepared(condition, x)
             y = self.preprocessed(x)
             params = self.posterior_params(y, condition=condition)
@@ -109,13 +118,14 @@ class Scores(InBatches):
                 key_of_chunk = numerics.fold_in(key, index)
                 return self._weighted_draws(y, params, key_of_chunk, condition, chunk)[1]
 
-            total = estimators.chunked_log_mean_exp(draw, samples, chunk, tf.shape(x)[0])
-            total = tf.cast(total, numerics.density_dtype())
-            return (total + self._stretched(x) if raw else total,)
+            found = estimators.chunked_log_mean_exp(draw, samples, chunk, tf.shape(x)[0])
+            value, effective = (tf.cast(v, numerics.density_dtype()) for v in found)
+            return value + self._stretched(x) if raw else value, effective
 
-        x = self._data(x, scored=True)
+        x = self.checked_events(x, scored=True)
         name = f"log_marginal {samples} {chunk} {raw}"
-        return self._in_batches(name, log_marginal, x, batch_size, seed, condition)[0]
+        value, effective = self.in_batches(name, log_marginal, x, batch_size, seed, condition)
+        return (value, effective) if return_effective else value
 
     def impute(
         self,
@@ -161,9 +171,9 @@ class Scores(InBatches):
             best = self.restored(self.likelihood.mixture_point(decoded, weights))
             return (tf.where(tf.math.is_nan(x), best, x),)
 
-        x = self._data(x, scored=True)
+        x = self.checked_events(x, scored=True)
         name = f"impute {samples}"
-        return self._in_batches(name, impute, x, batch_size, seed, condition)[0]
+        return self.in_batches(name, impute, x, batch_size, seed, condition)[0]
 
     def _weighted_draws(
         self,

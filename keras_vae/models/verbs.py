@@ -82,9 +82,9 @@ class Verbs(Scores):
             z = self.posterior.sample_and_log_prob(params, noise, context).latents[0]
             return (z, self.posterior.scale(params)) if return_scale else (z,)
 
-        x = self._data(x)
+        x = self.checked_events(x)
         name = f"encode {sample} {return_scale}"
-        results = self._in_batches(name, encode, x, batch_size, seed, condition)
+        results = self.in_batches(name, encode, x, batch_size, seed, condition)
         return tuple(results) if return_scale else results[0]
 
     def decode(self, z: Any, *, condition: Any = None, batch_size: int = ROWS) -> np.ndarray:
@@ -107,7 +107,7 @@ class Verbs(Scores):
             return (self.decoded_points(z, condition),)
 
         z = check_array("z", z, Wanted(self.posterior.latent_shape))
-        return self._in_batches("decode", decode, z, batch_size, condition=condition)[0]
+        return self.in_batches("decode", decode, z, batch_size, condition=condition)[0]
 
     def reconstruct(
         self, x: Any, *, condition: Any = None, batch_size: int = ROWS
@@ -129,8 +129,8 @@ class Verbs(Scores):
             params = self.posterior_params(self.preprocessed(x), condition=condition)
             return (self.decoded_points(self.posterior.point(params), condition),)
 
-        x = self._data(x)
-        return self._in_batches("reconstruct", reconstruct, x, batch_size, 0, condition)[0]
+        x = self.checked_events(x)
+        return self.in_batches("reconstruct", reconstruct, x, batch_size, 0, condition)[0]
 
     def generate(
         self,
@@ -176,7 +176,7 @@ class Verbs(Scores):
 
         rows = np.zeros(count, "float32")
         name = f"generate {sample} {'' if prior is self.prior else id(prior)}"
-        return self._in_batches(name, generate, rows, batch_size, seed, condition)[0]
+        return self.in_batches(name, generate, rows, batch_size, seed, condition)[0]
 
     def with_prior(self, prior: Prior) -> Self:
         """Copy the model, but for its prior.

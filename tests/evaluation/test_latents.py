@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_vae
-from keras_vae.evaluation import active_units
+from keras_vae.evaluation import active_units, latent_summary, probe
 
 
 def model_with_means(factors, posterior):
@@ -48,3 +48,81 @@ def test_arguments_are_checked():
         active_units(model, np.zeros([1, 2]))
     with pytest.raises(ValueError, match="`x` must have shape"):
         active_units(model, np.zeros([3, 5]))
+
+
+# What latents hold.
+
+
+def mixture_by_quadrature(means, scale):
+    """Mutual information, and KL from the standard normal, of equally probable x."""
+    grid = np.linspace(-12, 12, 40_001)
+    by_x = np.exp(-0.5 * ((grid - means[:, None]) / scale) ** 2) / scale / np.sqrt(2 * np.pi)
+    mixture = by_x.mean(axis=0)
+    log_prior = -0.5 * grid**2 - 0.5 * np.log(2 * np.pi)
+    entropy = -np.trapezoid(mixture * np.log(np.maximum(mixture, 1e-300)), grid)
+    entropy_given_x = 0.5 * np.log(2 * np.pi * np.e * scale**2)
+    return entropy - entropy_given_x, -entropy - np.trapezoid(mixture * log_prior, grid)
+
+
+def test_information_and_aggregate_by_quadrature():
+    # Three kinds of x, whose first latent tells them partly apart and whose second does not.
+    model = model_with_means([1.5, 0.0], keras_vae.posteriors.DiagonalNormal(2))
+    kinds = np.array([[-1.0, 0.0], [0.0, 1.0], [1.0, 2.0]], "float32")
+    x = np.tile(kinds, (1000, 1))
+    scale = float(model.encode(x[:1], return_scale=True)[1][0, 0])
+    found = latent_summary(model, x)
+    means = 1.5 * kinds[:, 0].astype("float64")
+    information, from_prior = mixture_by_quadrature(means, scale)
+    unused = 0.5 * (scale**2 - 1) - np.log(scale)
+    # 3,000 draws of terms of variance about 1.
+    np.testing.assert_allclose(found.mutual_information, information, atol=0.06)
+    np.testing.assert_allclose(found.aggregate_kl, from_prior + unused, atol=0.08)
+    np.testing.assert_allclose(found.total_correlation, 0.0, atol=0.01)
+    # In the mean over draws the two add up to the KL.
+    total = found.mutual_information + found.aggregate_kl
+    np.testing.assert_allclose(total, found.kl.sum(), atol=0.08)
+    assert found.active.tolist() == [True, False]
+    assert found.kl[1] < found.kl[0]
+    assert "active units: 1 of 2" in str(found)
+
+
+def test_total_correlation_of_latents_that_move_together():
+    model = model_with_means([3.0, 3.0], keras_vae.posteriors.DiagonalNormal(2))
+    x = np.tile(np.array([[-1.0, -1.0], [1.0, 1.0]], "float32"), (500, 1))
+    found = latent_summary(model, x)
+    # Two well separated points in each dimension, but two in all, not four.
+    np.testing.assert_allclose(found.total_correlation, np.log(2), atol=0.02)
+    np.testing.assert_allclose(found.mutual_information, np.log(2), atol=0.02)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_blocks_of_latents_do_not_change_the_result(monkeypatch, full):
+    cls = keras_vae.posteriors.FullCovarianceNormal if full else keras_vae.posteriors.Laplace
+    model = model_with_means([1.0, 2.0, 0.5], cls(3))
+    x = np.random.default_rng(0).normal(size=(50, 3)).astype("float32")
+    whole = latent_summary(model, x)
+    monkeypatch.setattr(keras_vae.evaluation.latents, "_PAIRS", 1500)
+    split = latent_summary(model, x)
+    np.testing.assert_allclose(split.aggregate_kl, whole.aggregate_kl, rtol=1e-5)
+    assert (whole.total_correlation is None) == full
+    assert latent_summary(model, x, max_examples=20).examples == 20
+
+
+def test_posteriors_without_density_have_no_aggregate():
+    model = model_with_means([1.0, 2.0], keras_vae.posteriors.Deterministic(2))
+    with pytest.raises(ValueError, match="needs log q"):
+        latent_summary(model, np.ones([5, 2]))
+
+
+def test_probe_reads_what_is_there():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 600)
+    codes = np.eye(3)[labels] * [1.0, 100.0, 0.01] + 0.2 * rng.normal(size=(600, 3)) * [
+        1.0,
+        100.0,
+        0.01,
+    ]
+    told = probe(codes[:400], labels[:400], codes[400:], labels[400:])
+    assert min(told) > 0.95
+    guessed = probe(codes[:400], rng.permutation(labels[:400]), codes[400:], labels[400:])
+    assert max(guessed) < 0.6

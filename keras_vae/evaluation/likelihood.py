@@ -1,0 +1,222 @@
+"""How probable data are under a model, and how far the estimates can be trusted.
+
+Floor 5.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_vae.arguments import require_integer
+from keras_vae.evaluation.blocks import in_blocks
+from keras_vae.models import VAE
+
+__all__ = [
+    "FewEffectiveSamplesWarning",
+    "LogMarginal",
+    "RateDistortion",
+    "log_marginal",
+    "rate_distortion",
+]
+
+# An average that rests on fewer samples is one that better samples would change.
+_FEW = 3.0
+_TOLERATED = 0.1
+# Who asks for fewer samples wants a bound, not an estimate.
+_MANY = 30
+# Batches of the importance-weighted estimate between two moves of the progress bar.
+_BATCHES = 8
+
+
+class FewEffectiveSamplesWarning(UserWarning):
+    """Estimates rest on so few samples that they are not to be trusted."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LogMarginal:
+    """Estimates of log p(x), in nats: lower bounds in expectation.
+
+    Attributes:
+        values: One per example; fewer examples than asked for if the work was interrupted.
+        effective: How many of the samples, or chains, of each example count (Kish 1965).
+        samples: How many there were.
+        method: Such as `"importance sampling"`.
+    """
+
+    values: np.ndarray
+    effective: np.ndarray
+    samples: int
+    method: str
+
+    @property
+    def standard_errors(self) -> np.ndarray:
+        """Of each value, by the spread of its samples' weights; too small if few count."""
+        share = 1 / np.maximum(self.effective, 1.0) - 1 / self.samples
+        errors: np.ndarray = np.sqrt(np.maximum(share, 0.0))
+        return errors
+
+    @property
+    def mean(self) -> float:
+        """Mean over the examples."""
+        return float(np.mean(self.values, dtype="float64"))
+
+    @property
+    def standard_error(self) -> float:
+        """Of the mean, as other examples and other draws would change it."""
+        if len(self.values) < 2:
+            return math.inf
+        return float(np.std(self.values, ddof=1, dtype="float64")) / math.sqrt(len(self.values))
+
+    def bits_per_dimension(self, dimensions: int) -> float:
+        """The mean as bits that a code takes for each of so many numbers.
+
+        Args:
+            dimensions: Numbers in one example. For data that are not whole numbers the bits
+                are relative to the unit of x.
+        """
+        require_integer("dimensions", dimensions)
+        return -self.mean / (dimensions * math.log(2))
+
+    def __str__(self) -> str:
+        few = float(np.mean(self.effective < _FEW))
+        return (
+            f"log p(x) = {self.mean:.2f} +- {self.standard_error:.2f} nats, mean of "
+            f"{len(self.values):,} examples by {self.method} with {self.samples:,} "
+            f"(effective: median {np.median(self.effective):.1f}; below {_FEW:g} for {few:.1%})"
+        )
+
+
+class RateDistortion(NamedTuple):
+    """What a code of x through z costs, in nats: minus their sum is the ELBO.
+
+    Attributes:
+        rate: KL of q(z|x) from the prior, mean over examples: to say z.
+        distortion: -log p(x|z) at draws of q(z|x), mean over examples: to say x, given z.
+    """
+
+    rate: float
+    distortion: float
+
+
+def log_marginal(
+    model: VAE,
+    x: Any,
+    *,
+    condition: Any = None,
+    raw: bool = False,
+    samples: int = 5_000,
+    seed: int | None = None,
+    batch_size: int = 128,
+    progress: bool = True,
+) -> LogMarginal:
+    """Importance-weighted estimates of log p(x), with how far to trust them.
+
+    The values of `model.log_marginal`. Interrupted from the keyboard, it returns what it has.
+
+    Args:
+        model: One with a density of latents.
+        x: `[examples, *raw_shape]`.
+        condition: One per example, or one for all. Defaults to `None`.
+        raw: As in `model.log_marginal`.
+        samples: Latents drawn per example. Defaults to `5000`.
+        seed: Of the draws. Defaults to `None`: from entropy.
+        batch_size: Examples at a time. Defaults to `128`.
+        progress: Whether to show a bar. Defaults to `True`.
+
+    Raises:
+        ValueError: If x is bad, `samples < 1`, or the posterior has no density.
+
+    Warns:
+        FewEffectiveSamplesWarning: If fewer than 3 of 30 samples or more count for a tenth of
+            the examples.
+
+    Example:
+    >>> model = keras_vae.VAE(
+    ...     keras_vae.networks.MLP([8]),
+    ...     keras_vae.networks.MLP([8]),
+    ...     keras_vae.posteriors.DiagonalNormal(2),
+    ...     likelihood=keras_vae.likelihoods.Bernoulli(),
+    ...     event_shape=(6,),
+    ... )
+    >>> found = keras_vae.evaluation.log_marginal(
+    ...     model, np.zeros([20, 6]), samples=100, seed=0, progress=False
+    ... )
+    >>> found.values.shape
+    (20,)
+    >>> bool(found.effective.min() > 10)
+    True
+
+    Reference: Burda, Grosse and Salakhutdinov (2016), equation 8; Kish (1965).
+    """
+    condition = model.conditions.check("condition", condition, len(x))
+
+    def block(x: Any, condition: Any, seed: int) -> tuple[np.ndarray, ...]:
+        found: tuple[np.ndarray, ...] = model.log_marginal(
+            x,
+            condition=condition,
+            raw=raw,
+            samples=samples,
+            return_effective=True,
+            seed=seed,
+            batch_size=batch_size,
+        )
+        return found
+
+    label = "log p(x)" if progress else None
+    values, effective = in_blocks(
+        block, x, condition, block=_BATCHES * batch_size, seed=seed, label=label
+    )
+    found = LogMarginal(values, effective, samples, "importance sampling")
+    few = float(np.mean(effective < _FEW))
+    if samples >= _MANY and few > _TOLERATED:
+        warnings.warn(
+            f"Fewer than {_FEW:g} of {samples} samples count for {few:.0%} of the examples: "
+            f"log p(x) is underestimated there. Draw more samples, or compare with "
+            f"evaluation.ais.",
+            FewEffectiveSamplesWarning,
+            stacklevel=2,
+        )
+    return found
+
+
+def rate_distortion(
+    model: VAE, x: Any, *, condition: Any = None, samples: int = 1, seed: int | None = None
+) -> RateDistortion:
+    """Split the ELBO into rate and distortion: where a model of some beta has come to lie.
+
+    Models trained at several beta give the curve: a lower distortion at the same rate is a
+    better model.
+
+    Args:
+        model: One with a density of latents.
+        x: `[examples, *raw_shape]`.
+        condition: One per example, or one for all. Defaults to `None`.
+        samples: Latents drawn per example. Defaults to `1`.
+        seed: Of the draws. Defaults to `None`: a fresh one.
+
+    Raises:
+        ValueError: If x is bad, or the posterior has no density.
+
+    Example:
+    >>> model = keras_vae.VAE(
+    ...     keras_vae.networks.MLP([8]),
+    ...     keras_vae.networks.MLP([8]),
+    ...     keras_vae.posteriors.DiagonalNormal(2),
+    ...     likelihood=keras_vae.likelihoods.Bernoulli(),
+    ...     event_shape=(6,),
+    ... )
+    >>> x = np.zeros([20, 6])
+    >>> found = keras_vae.evaluation.rate_distortion(model, x, seed=0)
+    >>> bool(np.isclose(-sum(found), model.elbo(x, seed=0).mean(), atol=1e-4))
+    True
+
+    Reference: Alemi, Poole, Fischer, Dillon, Saurous and Murphy (2018), Fixing a Broken ELBO.
+    """
+    bound, kl = model.elbo(x, condition=condition, samples=samples, return_kl=True, seed=seed)
+    rate = float(np.mean(kl, dtype="float64"))
+    return RateDistortion(rate, -float(np.mean(bound, dtype="float64")) - rate)
