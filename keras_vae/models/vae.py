@@ -164,6 +164,12 @@ class VAE(FromSignature, Verbs):
         event_shape = self.event_shape
         if self.preprocessor is not None:
             self.preprocessor.build(event_shape)
+            if self.preprocessor.event_shape != event_shape:
+                raise ValueError(
+                    f"`preprocessor` was built for events of shape "
+                    f"{self.preprocessor.event_shape}. Received: event_shape={event_shape}. "
+                    f"Use a fresh one for each model."
+                )
         self.posterior.build(None)
         self.prior.bind(
             event_shape,

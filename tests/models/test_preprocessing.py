@@ -237,6 +237,10 @@ def test_wrong_preprocessors_are_refused():
         make(from_grey(), missing="nan")
     with pytest.raises(ValueError, match="as many elements as events"):
         make(preprocessors.Reshape((3, 3)))
+    used = preprocessors.Standardization()
+    make(used)
+    with pytest.raises(ValueError, match="`preprocessor` was built for events of shape"):
+        make(used, event_shape=(3,))
     with pytest.raises(ValueError, match="`axis` must be axes of an example"):
         make(preprocessors.Standardization(5))
     with pytest.raises(ValueError, match="`scale` must be a finite number other than 0"):
