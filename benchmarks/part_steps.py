@@ -5,8 +5,13 @@ Bernoulli, ELBO, batch of 128 - is replaced at a time. Each model and the plain 
 turns over rounds of 40 steps after a warm-up; the ratio is the median over rounds. Where a part
 needs more arithmetic by its nature, the table says so: objectives with k samples decode k
 latents, likelihoods with n parameters per pixel have an n times wider output.
+
+`python benchmarks/part_steps.py --alone` adds, to parts above 1.5, what the part's own
+functions take alone, value and gradient, beyond those of the plain model's part: `ratio_beyond`
+is what is left of the ratio without them.
 """
 
+import argparse
 import json
 import pathlib
 import platform
@@ -18,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_vae
-from keras_vae import flows, likelihoods, networks, objectives, posteriors, priors
+from keras_vae import flows, likelihoods, networks, numerics, objectives, posteriors, priors
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "part_steps.json"
 DIM, BATCH, STEPS, ROUNDS, SEED = 32, 128, 40, 9, 0
@@ -36,7 +41,7 @@ def joint():
 
 
 CONTENDERS = {
-    "posterior FullCovarianceNormal": {
+    "posterior FullCovarianceNormal: 560 numbers in place of 64": {
         "posterior": lambda: posteriors.FullCovarianceNormal(DIM)
     },
     "posterior Laplace": {"posterior": lambda: posteriors.Laplace(DIM)},
@@ -86,10 +91,12 @@ CONTENDERS = {
     "likelihood ZeroInflatedNegativeBinomial: 2 numbers a pixel": {
         "likelihood": likelihoods.ZeroInflatedNegativeBinomial
     },
-    "likelihood Categorical(2): 2 numbers a pixel": {
+    "likelihood Categorical(2): 2 numbers a pixel, input twice as wide": {
         "likelihood": lambda: likelihoods.Categorical(2)
     },
-    "likelihood Ordinal(4)": {"likelihood": lambda: likelihoods.Ordinal(4)},
+    "likelihood Ordinal(4): input 4 times as wide": {
+        "likelihood": lambda: likelihoods.Ordinal(4)
+    },
     "likelihood DiscretizedLogistic(1), 2 levels: 3 numbers a pixel": {
         "likelihood": lambda: likelihoods.DiscretizedLogistic(1, 2)
     },
@@ -102,9 +109,13 @@ CONTENDERS = {
     "objective RAE": {"objective": lambda: objectives.RAE(1e-2)},
     "objective StickingTheLanding": {"objective": objectives.StickingTheLanding},
     "objective IWAE(5): 5 samples": {"objective": objectives.IWAE},
-    "objective DReG(5): 5 samples": {"objective": objectives.DReG},
+    "objective DReG(5): 5 samples, the decoder's gradient twice": {
+        "objective": objectives.DReG
+    },
     "objective MIWAE(2, 3): 6 samples": {"objective": lambda: objectives.MIWAE(2, 3)},
-    "objective PIWAE(2, 3): 6 samples": {"objective": lambda: objectives.PIWAE(2, 3)},
+    "objective PIWAE(2, 3): 6 samples, the decoder's gradient twice": {
+        "objective": lambda: objectives.PIWAE(2, 3)
+    },
     "objective Renyi(5): 5 samples": {"objective": objectives.Renyi},
     "objective CIWAE(5): 5 samples": {"objective": objectives.CIWAE},
     "condition of 10 labels": {"condition_shape": (10,)},
@@ -182,5 +193,75 @@ def main():
     RESULTS.write_text(json.dumps(report, indent=2) + "\n")
 
 
+def alone(vae, slot):
+    """Seconds of value and gradient of a part's own functions, with the head before them."""
+    rng = np.random.default_rng(SEED)
+    features = tf.constant(rng.normal(size=(BATCH, 512)).astype("float32"))
+    z = tf.constant(rng.normal(size=(vae.objective.samples, BATCH, DIM)).astype("float32"))
+    x = tf.constant(rng.integers(0, 2, (BATCH, 784)).astype("float32"))
+    context = vae.context(training=True)
+
+    def posterior():
+        params = numerics.as_density(vae._to_posterior(features))
+        noise = numerics.draw_noise(vae.posterior.noise_spec(), [1, BATCH], KEY)
+        draw = vae.posterior.sample_and_log_prob(params, noise, context)
+        return tf.reduce_sum(draw.latents) + tf.reduce_sum(draw.log_prob)
+
+    def prior():
+        return tf.reduce_sum(vae.prior.log_prob(z, context))
+
+    def likelihood():
+        params = numerics.as_density(vae._to_likelihood(features))[None]
+        return tf.reduce_sum(vae.likelihood.log_prob(params, x, None, context))
+
+    def objective():
+        params = vae.likelihood_params(z, training=True)
+        return tf.reduce_sum(vae.likelihood.log_prob(params, x, None, context))
+
+    own = {f.__name__: f for f in (posterior, prior, likelihood, objective)}[slot]
+
+    @tf.function
+    def steps():
+        total = 0.0
+        for _ in tf.range(STEPS):
+            with tf.GradientTape() as tape:
+                tape.watch([features, z])
+                value = own()
+            gradients = tape.gradient(value, [features, z, *vae.trainable_variables])
+            total += tf.add_n([tf.reduce_sum(g) for g in gradients if g is not None])
+        return total
+
+    steps()
+    taken = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        steps().numpy()
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken) / STEPS
+
+
+def add_alone():
+    report = json.loads(RESULTS.read_text())
+    plain = model()
+    for name, row in report["parts"].items():
+        parts = CONTENDERS[name]
+        if row["ratio_to_plain"] <= 1.5 or set(parts) - set(SLOTS):
+            continue
+        slot = name.split(" ", maxsplit=1)[0]
+        base = row["milliseconds"] / row["ratio_to_plain"]  # of the same rounds
+        more = 1e3 * (alone(model(**parts), slot) - alone(plain, slot))
+        row["own_milliseconds"] = round(more, 3)
+        row["ratio_beyond"] = round(row["ratio_to_plain"] - more / base, 2)
+        print(name, row, flush=True)
+    RESULTS.write_text(json.dumps(report, indent=2) + "\n")
+
+
+KEY = numerics.key_from_seed(SEED)
+
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--alone", action="store_true")
+    if parser.parse_args().alone:
+        add_alone()
+    else:
+        main()
