@@ -222,12 +222,17 @@ def by_quadrature(model, x, condition):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"condition_shape": (3,)},
-        {"missing": "nan"},
-        {"prior": priors.NormalMixture(3)},
-        {"preprocessor": keras_vae.preprocessors.Rescaling(0.01)},
+        pytest.param({"condition_shape": (3,)}, id="conditional"),
+        pytest.param({"missing": "nan"}, id="missing"),
+        pytest.param(
+            {"prior": priors.NormalMixture(3)}, id="mixture", marks=pytest.mark.thorough
+        ),
+        pytest.param(
+            {"preprocessor": keras_vae.preprocessors.Rescaling(0.01)},
+            id="raw",
+            marks=pytest.mark.thorough,
+        ),
     ],
-    ids=["conditional", "missing", "mixture", "raw"],
 )
 def test_annealing_finds_the_integral_over_latents(changes):
     model = make(**changes)

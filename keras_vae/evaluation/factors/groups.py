@@ -5,8 +5,8 @@ Floor 5.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -48,12 +48,14 @@ def beta_vae_score(
     codes, factors = checked(codes, factors)
     rng = np.random.default_rng(seed)
 
-    def vote(alike: Callable[[], np.ndarray]) -> np.ndarray:
-        first, second = (codes[rows] for rows in alike().reshape(-1, 2).T)
-        difference: np.ndarray = np.mean(np.abs(first - second), axis=0)
-        return difference
-
-    seen, shared = _votes(factors, vote, pairs, votes + votes // 2, rng, together=2)
+    count = votes + votes // 2
+    seen, shared = np.empty((count, codes.shape[1])), np.empty(count, int)
+    for sharing in _shared(factors, count, rng):
+        first = rng.integers(len(codes), size=(len(sharing.draws), pairs))
+        second = sharing.others(sharing.value[first], rng)
+        for draw, a, b in zip(sharing.draws, first, second):
+            seen[draw] = np.mean(np.abs(codes[a] - codes[b]), axis=0)
+        shared[sharing.draws] = sharing.factor
     classifier = sklearn.linear_model.LogisticRegression(max_iter=1_000)
     classifier.fit(seen[:votes], shared[:votes])
     return float(classifier.score(seen[votes:], shared[votes:]))
@@ -90,14 +92,18 @@ def factor_vae_score(
     scaled = codes[:, active] / np.sqrt(variances[active])
     rng = np.random.default_rng(seed)
 
-    def vote(alike: Callable[[], np.ndarray]) -> np.ndarray:
-        return np.array([np.argmin(scaled[alike()].var(axis=0))])
-
-    seen, shared = _votes(factors, vote, examples, votes + votes // 2, rng)
+    count = votes + votes // 2
+    seen, shared = np.empty(count, int), np.empty(count, int)
+    for sharing in _shared(factors, count, rng):
+        one = sharing.value[rng.integers(len(codes), size=(len(sharing.draws), 1))]
+        rows = sharing.others(np.broadcast_to(one, (len(one), examples)), rng)
+        for draw, alike in zip(sharing.draws, rows):
+            seen[draw] = np.argmin(scaled[alike].var(axis=0))
+        shared[sharing.draws] = sharing.factor
     table = np.zeros((scaled.shape[1], factors.shape[1]))
-    np.add.at(table, (seen[:votes, 0], shared[:votes]), 1)
+    np.add.at(table, (seen[:votes], shared[:votes]), 1)
     majority = np.argmax(table, axis=1)
-    return float(np.mean(majority[seen[votes:, 0]] == shared[votes:]))
+    return float(np.mean(majority[seen[votes:]] == shared[votes:]))
 
 
 def interventional_robustness(codes: Any, factors: Any) -> float:
@@ -134,40 +140,43 @@ def interventional_robustness(codes: Any, factors: Any) -> float:
     return float(np.average(robust.max(axis=1), weights=largest))
 
 
-def _votes(
-    factors: np.ndarray,
-    vote: Callable[[Callable[[], np.ndarray]], np.ndarray],
-    size: int,
-    count: int,
-    rng: np.random.Generator,
-    together: int = 0,
-) -> tuple[np.ndarray, np.ndarray]:
-    """What examples that share a factor look like, and which factor it is.
+def _shared(factors: np.ndarray, count: int, rng: np.random.Generator) -> Iterator[_Sharing]:
+    """Draw which factor is shared, so many times, and yield the draws by factor."""
+    shared = rng.integers(factors.shape[1], size=count)
+    for factor, values in enumerate(factors.T):
+        _, value, counts = np.unique(values, return_inverse=True, return_counts=True)
+        order = np.argsort(value, kind="stable")
+        yield _Sharing(
+            np.flatnonzero(shared == factor),
+            factor,
+            value,
+            order,
+            np.cumsum(counts) - counts,
+            counts,
+        )
 
-    Args:
-        factors: `[examples, factors]`.
-        vote: Is given a function that draws rows of examples: `size` that share one value, or
-            `size` groups of `together`, each of a value of its own.
-        size: How many.
-        count: Of votes.
-        rng: Draws.
-        together: Size of groups; 0 for all examples in one.
+
+class _Sharing(NamedTuple):
+    """Examples by their value of one factor.
+
+    Attributes:
+        draws: Numbers of the draws that share this factor.
+        factor: Which it is.
+        value: Number of each example's value.
+        order: Examples by value.
+        starts: Where each value's examples begin there.
+        counts: How many there are.
     """
-    members = [
-        [np.flatnonzero(values == value) for value in np.unique(values)] for values in factors.T
-    ]
-    shares = [np.array([len(rows) for rows in groups]) / len(factors) for groups in members]
-    shared = rng.integers(len(members), size=count)
-    seen = []
-    for factor in shared:
-        groups, share = members[factor], shares[factor]
 
-        def alike(groups: Any = groups, share: Any = share) -> np.ndarray:
-            if not together:
-                rows: np.ndarray = rng.choice(groups[rng.choice(len(groups), p=share)], size)
-                return rows
-            chosen = rng.choice(len(groups), size, p=share)
-            return np.concatenate([rng.choice(groups[each], together) for each in chosen])
+    draws: np.ndarray
+    factor: int
+    value: np.ndarray
+    order: np.ndarray
+    starts: np.ndarray
+    counts: np.ndarray
 
-        seen.append(vote(alike))
-    return np.stack(seen), shared
+    def others(self, values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Examples at random, one with each of these values."""
+        places = np.floor(rng.random(values.shape) * self.counts[values]).astype(int)
+        rows: np.ndarray = self.order[self.starts[values] + places]
+        return rows
