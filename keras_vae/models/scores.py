@@ -123,7 +123,7 @@ class Scores(InBatches):
             return value + self._stretched(x) if raw else value, effective
 
         x = self.checked_events(x, scored=True)
-        name = f"log_marginal {samples} {chunk} {raw}"
+        name = f"log_marginal {raw} {samples} {chunk}"
         value, effective = self.in_batches(name, log_marginal, x, batch_size, seed, condition)
         return (value, effective) if return_effective else value
 

@@ -96,7 +96,9 @@ def test_greedy_writing_takes_the_most_probable_value_each_time():
     np.testing.assert_array_equal(np.where(live, best, END), written)
 
 
-@pytest.mark.parametrize("decoder", [RecurrentDecoder, TransformerDecoder])
+@pytest.mark.parametrize(
+    "decoder", [RecurrentDecoder, pytest.param(TransformerDecoder, marks=pytest.mark.thorough)]
+)
 def test_it_trains_generates_and_survives_saving(decoder, tokens, tmp_path):
     arguments = {"autoregressive": True, "vocabulary": CLASSES, "word_dropout": 0.2}
     first = [8] if decoder is RecurrentDecoder else 8
