@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from keras_vae import numerics
+from keras_vae import estimators, numerics
 from keras_vae.arguments import require_integer
 from keras_vae.evaluation.annealing import adapted_steps, anneal, sigmoid_schedule
 from keras_vae.evaluation.blocks import in_blocks
@@ -253,12 +253,10 @@ def _annealed(
 
 def _log_mean(log_weight: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Log of the mean weight of all chains, and how many of them count."""
-    total = tf.reduce_logsumexp(log_weight, axis=0)
-    effective = tf.exp(2 * total - tf.reduce_logsumexp(2 * log_weight, axis=0))
-    chains = tf.cast(tf.shape(log_weight)[0], tf.float64)
-    found = (total - tf.math.log(chains), effective)
-    value, count = (tf.cast(each, numerics.density_dtype()) for each in found)
-    return value, count
+    chains, rows = tf.unstack(tf.shape(log_weight))
+    whole = estimators.chunked_log_mean_exp(lambda index: log_weight, chains, chains, rows)
+    value, effective = (tf.cast(each, numerics.density_dtype()) for each in whole)
+    return value, effective
 
 
 def _require_annealable(model: VAE, chains: int, temperatures: int, leapfrogs: int) -> None:

@@ -1,0 +1,204 @@
+"""Preprocessors that take each element on its own.
+
+Floor 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_vae import numerics
+from keras_vae.component import register
+from keras_vae.preprocessors.base import Preprocessor, sum_over_observed
+
+__all__ = ["Logit", "Rescaling", "Standardization"]
+
+
+@register("preprocessors")
+class Rescaling(Preprocessor):
+    """`x * scale + offset`, as in `keras.layers.Rescaling`.
+
+    Args:
+        scale: A number other than 0. Defaults to 1/255: 8-bit grey values to [0, 1].
+        offset: A number. Defaults to `0.0`.
+        raw_dtype: As in `Preprocessor`.
+        **kwargs: As in any component.
+
+    Raises:
+        ValueError: If `scale` is 0 or not finite.
+
+    Example:
+    >>> to_unit = keras_vae.preprocessors.Rescaling(1 / 255, raw_dtype="uint8")
+    >>> to_unit.build((2,))
+    >>> to_unit.forward(np.array([[0.0, 255.0]])).tolist()
+    [[0.0, 1.0]]
+    """
+
+    def __init__(
+        self,
+        scale: float = 1 / 255,
+        offset: float = 0.0,
+        raw_dtype: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(raw_dtype=raw_dtype, **kwargs)
+        if scale == 0 or not math.isfinite(scale):
+            raise ValueError(
+                f"`scale` must be a finite number other than 0. Received: scale={scale}."
+            )
+        self.scale = scale
+        self.offset = offset
+
+    def forward(self, x: tf.Tensor) -> tf.Tensor:
+        return x * self.scale + self.offset
+
+    def inverse(self, y: tf.Tensor) -> tf.Tensor:
+        return (y - self.offset) / self.scale
+
+    def log_det(self, x: tf.Tensor) -> tf.Tensor:
+        stretch = tf.constant(math.log(abs(self.scale)), x.dtype)
+        return sum_over_observed(tf.fill(tf.shape(x), stretch), x)
+
+
+@register("preprocessors")
+class Standardization(Preprocessor):
+    """To mean 0 and standard deviation 1, as training data has them: NaN does not count.
+
+    `fit` learns both from up to 10,000 training examples, at random where the data are arrays.
+    What is constant there is only shifted.
+
+    Args:
+        axis: Axis, or axes, of an example along which each place has a mean and deviation of
+            its own; `()` for one of all. Defaults to `-1`: by column of a table, by channel
+            of images and series, as in `keras.layers.Normalization`.
+        raw_dtype: As in `Preprocessor`.
+        **kwargs: As in any component.
+
+    Raises:
+        ValueError: If an example has no such axis.
+
+    Example:
+    >>> standard = keras_vae.preprocessors.Standardization()
+    >>> standard.build((2,))
+    >>> standard.adapt(np.array([[0.0, 5.0], [2.0, 5.0]]))
+    >>> standard.forward(np.array([[4.0, 6.0]], "float32")).numpy().tolist()
+    [[3.0, 1.0]]
+    """
+
+    adapt_rows = 10_000
+
+    def __init__(
+        self,
+        axis: int | Sequence[int] = -1,
+        raw_dtype: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(raw_dtype=raw_dtype, **kwargs)
+        self.axis = axis
+
+    def build(self, event_shape: tuple[int, ...]) -> None:
+        if self.built:
+            return
+        rank = len(event_shape)
+        axes = (self.axis,) if isinstance(self.axis, int) else tuple(self.axis)
+        if not all(-rank <= axis < rank for axis in axes):
+            raise ValueError(
+                f"`axis` must be axes of an example. Received: axis={self.axis} and examples "
+                f"of shape {tuple(event_shape)}."
+            )
+        kept = {axis % rank for axis in axes}
+        shape = [size if place in kept else 1 for place, size in enumerate(event_shape)]
+        self._shared = tuple(1 + place for place in range(rank) if place not in kept)
+        self.centre = self.add_weight(shape, "zeros", trainable=False, name="centre")
+        self.spread = self.add_weight(shape, "ones", trainable=False, name="spread")
+        super().build(event_shape)
+
+    def forward(self, x: tf.Tensor) -> tf.Tensor:
+        centre, spread = self._statistics()
+        return (x - centre) / spread
+
+    def inverse(self, y: tf.Tensor) -> tf.Tensor:
+        centre, spread = self._statistics()
+        return y * spread + centre
+
+    def log_det(self, x: tf.Tensor) -> tf.Tensor:
+        _, spread = self._statistics()
+        return sum_over_observed(-tf.math.log(spread) + tf.zeros_like(x), x)
+
+    def adapt(self, x: np.ndarray) -> None:
+        # In the precision of training: what is constant there is constant here.
+        x = np.asarray(numerics.as_density(x), "float64")
+        cells = np.ma.masked_invalid(x)
+        over: Any = {"axis": (0, *self._shared), "keepdims": True}
+        varies = (cells.min(**over) < cells.max(**over)).filled(False)
+        self.centre.assign(cells.mean(**over).filled(0.0)[0])
+        self.spread.assign(np.where(varies, cells.std(**over).filled(1.0), 1.0)[0])
+
+    def _statistics(self) -> tuple[tf.Tensor, tf.Tensor]:
+        # As tensors, so that a plain Keras model made of them holds their values.
+        return tf.convert_to_tensor(self.centre), tf.convert_to_tensor(self.spread)
+
+
+@register("preprocessors")
+class Logit(Preprocessor):
+    """Values of an interval to reals: the logit of their place in it, kept off its ends.
+
+    Args:
+        low: Lower end. Defaults to `0.0`.
+        high: Upper end. Defaults to `1.0`.
+        margin: The ends become logit(margin) and logit(1 - margin). Defaults to `0.05`.
+        raw_dtype: As in `Preprocessor`.
+        **kwargs: As in any component.
+
+    Raises:
+        ValueError: If `low >= high`, or `margin` is not between 0 and 1/2.
+
+    Example:
+    >>> logit = keras_vae.preprocessors.Logit(0, 256)
+    >>> logit.build((2,))
+    >>> np.round(logit.forward(np.array([[0.0, 128.0]], "float32")), 3).tolist()
+    [[-2.944000005722046, 0.0]]
+
+    Reference: Dinh, Sohl-Dickstein and Bengio (2017), Density Estimation using Real NVP,
+    section 4.1.
+    """
+
+    def __init__(
+        self,
+        low: float = 0.0,
+        high: float = 1.0,
+        margin: float = 0.05,
+        raw_dtype: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(raw_dtype=raw_dtype, **kwargs)
+        if not low < high:
+            raise ValueError(f"`low` must be below `high`. Received: low={low}, high={high}.")
+        if not 0 < margin < 0.5:
+            raise ValueError(f"`margin` must be between 0 and 1/2. Received: margin={margin}.")
+        self.low = low
+        self.high = high
+        self.margin = margin
+
+    def forward(self, x: tf.Tensor) -> tf.Tensor:
+        place = self._place(x)
+        return keras.ops.log(place) - keras.ops.log1p(-place)
+
+    def inverse(self, y: tf.Tensor) -> tf.Tensor:
+        share = (keras.ops.sigmoid(y) - self.margin) / (1 - 2 * self.margin)
+        return self.low + (self.high - self.low) * share
+
+    def log_det(self, x: tf.Tensor) -> tf.Tensor:
+        place = self._place(x)
+        stretch = math.log((1 - 2 * self.margin) / (self.high - self.low))
+        return sum_over_observed(stretch - tf.math.log(place) - tf.math.log1p(-place), x)
+
+    def _place(self, x: tf.Tensor) -> tf.Tensor:
+        share = (x - self.low) / (self.high - self.low)
+        return self.margin + (1 - 2 * self.margin) * share
