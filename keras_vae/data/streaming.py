@@ -51,6 +51,7 @@ def stream(
             is not an integer in range.
 
     Example:
+    >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "x.npy")
     >>> x = np.lib.format.open_memmap(path, "w+", "float32", (100, 8, 8, 1))
     >>> [batch.shape[0] for batch in keras_vae.data.stream(x, batch_size=40, seed=0)]
