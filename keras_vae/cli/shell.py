@@ -1,0 +1,181 @@
+"""What all commands share: options, errors in one line, progress, models and tables.
+
+Floor 7.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import logging
+import os
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from keras_vae.models import VAE
+
+__all__ = [
+    "ImportOption",
+    "JsonOption",
+    "ModelArgument",
+    "TracebackOption",
+    "array",
+    "load",
+    "logged",
+    "one_line_errors",
+    "progress",
+    "show",
+]
+
+# What the library and Keras raise for what a user gave them; the rest is a bug.
+_ERRORS = (ImportError, OSError, RuntimeError, TypeError, ValueError)
+
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A .keras file.")]
+ImportOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import", metavar="MODULE", help="Import a module that registers your own classes."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+TracebackOption = Annotated[bool, typer.Option("--traceback", help="Show where errors arise.")]
+
+
+@contextlib.contextmanager
+def one_line_errors(traceback: bool) -> Iterator[None]:
+    """Turn errors of what a user gave into one line and exit code 1."""
+    try:
+        yield
+    except _ERRORS as error:
+        if traceback:
+            raise
+        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        raise typer.Exit(1) from error
+
+
+@contextlib.contextmanager
+def progress(text: str) -> Iterator[Callable[[str], None]]:
+    """Show what is being done, and yield a function that shows the next thing."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        typer.echo(f"{text} ...", err=True)
+        yield lambda said: typer.echo(f"{said} ...", err=True)
+        return
+    with console.status(text) as status:
+        yield status.update
+
+
+@contextlib.contextmanager
+def logged(name: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Show what a logger is told."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(record.getMessage())
+
+    logger, handler = logging.getLogger(name), Handler()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+def load(path: str, modules: list[str]) -> VAE:
+    """Load a model, modules that register its classes first."""
+    import keras
+
+    from keras_vae.exporters.checks import unregistered_class
+    from keras_vae.models import VAE
+
+    _check_file(path)
+    if modules:
+        sys.path.insert(0, os.getcwd())
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise ValueError(
+                f"--import must name a module. Received: {module} ({error})."
+            ) from error
+    try:
+        model = keras.saving.load_model(path)
+    except TypeError as error:
+        missing = unregistered_class(error)
+        if missing is None:
+            raise
+        raise ValueError(
+            f"MODEL needs the class {missing!r}, which is not known here. Received: "
+            f"{path}. Register it with keras.saving.register_keras_serializable and name its "
+            f"module with --import."
+        ) from error
+    if not isinstance(model, VAE):
+        raise ValueError(
+            f"MODEL must hold a keras_vae.VAE. Received: {path}, which holds a "
+            f"{type(model).__name__}."
+        )
+    return model
+
+
+def array(path: str) -> Any:
+    """An array, or arrays by name."""
+    import numpy as np
+
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"--data must be a .npy or .npz file. Received: {path} ({error})."
+        ) from error
+
+
+def show(facts: dict[str, Any], as_json: bool) -> None:
+    """Print facts as JSON, or as a table."""
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    from rich.console import Console
+
+    Console().print(_table(facts))
+
+
+def _check_file(path: str) -> None:
+    if not Path(path).exists():
+        raise ValueError(f"MODEL must be an existing file. Received: {path}.")
+    whole = Path(path).suffix == ".keras" and zipfile.is_zipfile(path)
+    if whole:
+        with zipfile.ZipFile(path) as archive:
+            whole = {"config.json", "metadata.json"} <= set(archive.namelist())
+    if not whole:
+        raise ValueError(
+            f"MODEL must be a .keras file, as written by model.save(). Received: {path}, "
+            f"which is none or is damaged."
+        )
+
+
+def _table(facts: dict[str, Any]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False)
+    for name, value in facts.items():
+        rows = value.items() if isinstance(value, dict) else [("", value)]
+        for index, (key, item) in enumerate(rows):
+            shown = f"{item:,}" if isinstance(item, int) else str(item)
+            label = name.replace("_", " ") if index == 0 else ""
+            table.add_row(Text(label, "bold"), Text(key), Text(shown))
+    return table
