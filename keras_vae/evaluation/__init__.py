@@ -1,6 +1,7 @@
 """Measures of trained models."""
 
 from keras_vae.evaluation.annealed import Bracket, ais, bdmc
+from keras_vae.evaluation.calibration import Calibration, calibration
 from keras_vae.evaluation.factors import (
     DCI,
     Score,
@@ -29,6 +30,7 @@ from keras_vae.evaluation.likelihood import (
     log_marginal,
     rate_distortion,
 )
+from keras_vae.evaluation.reconstructions import reconstruction_errors
 from keras_vae.evaluation.samples import (
     Copying,
     KernelDistance,
@@ -38,12 +40,12 @@ from keras_vae.evaluation.samples import (
     frechet_distance,
     kernel_distance,
     precision_recall,
-    reconstruction_errors,
 )
 
 __all__ = [
     "DCI",
     "Bracket",
+    "Calibration",
     "Copying",
     "FewEffectiveSamplesWarning",
     "KernelDistance",
@@ -58,6 +60,7 @@ __all__ = [
     "ais",
     "bdmc",
     "beta_vae_score",
+    "calibration",
     "copying",
     "dci",
     "disentanglement",

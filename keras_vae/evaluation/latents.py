@@ -13,12 +13,16 @@ import tensorflow as tf
 
 from keras_vae import numerics
 from keras_vae.arguments import require_integer
+from keras_vae.evaluation.generation import TwoSampleTest, two_sample_test
 from keras_vae.models import VAE
 
 __all__ = ["LatentSummary", "Probe", "active_units", "latent_summary", "probe"]
 
 # Densities of one dimension that are held at a time.
 _PAIRS = 4_000_000
+# Latents of each kind that are compared: the work is their square.
+_COMPARED = 1_000
+_PERMUTATIONS = 200
 
 
 def active_units(
@@ -78,6 +82,7 @@ class LatentSummary:
             the mean KL.
         total_correlation: KL of the aggregate posterior from the product of its dimensions;
             `None` for posteriors that are no products themselves.
+        aggregate_test: Whether up to 1,000 latents of data could be draws of the prior.
         examples: On how many examples all this rests.
     """
 
@@ -86,6 +91,7 @@ class LatentSummary:
     mutual_information: float
     aggregate_kl: float
     total_correlation: float | None
+    aggregate_test: TwoSampleTest
     examples: int
 
     def __str__(self) -> str:
@@ -98,7 +104,9 @@ class LatentSummary:
             f"active units: {self.active.sum()} of {self.active.size}",
             f"mutual information of x and z: {self.mutual_information:.2f} nats (at most "
             f"{limit:.2f} with {self.examples:,} examples{near})",
-            f"aggregate posterior from the prior: {self.aggregate_kl:.2f} nats",
+            f"aggregate posterior from the prior: {self.aggregate_kl:.2f} nats; squared "
+            f"discrepancy {self.aggregate_test.statistic:.4f} "
+            f"(p = {self.aggregate_test.p_value:.2g})",
         ]
         if self.total_correlation is not None:
             lines.append(f"total correlation: {self.total_correlation:.2f} nats")
@@ -182,6 +190,8 @@ def latent_summary(
         "latent_summary", encode, x, 1024, seed, condition
     )
     aggregate, product = _aggregate(model, params, z)
+    prior_z = _prior_draws(model, min(len(x), _COMPARED), condition, seed + 1)
+    compared = two_sample_test(z[:_COMPARED], prior_z, permutations=_PERMUTATIONS, seed=seed)
     return LatentSummary(
         kl=kl.mean(axis=0, dtype="float64"),
         active=active,
@@ -190,8 +200,22 @@ def latent_summary(
         total_correlation=(
             None if product is None else float(np.mean(aggregate - product, dtype="float64"))
         ),
+        aggregate_test=compared,
         examples=len(x),
     )
+
+
+def _prior_draws(model: VAE, count: int, condition: Any, seed: int) -> np.ndarray:
+    """Latents of the prior, given the conditions of as many examples."""
+
+    def draw(rows: tf.Tensor, key: tf.Tensor, condition: Any = None) -> tuple[tf.Tensor]:
+        context = model.context(condition=model.conditions.prepared(condition, rows))
+        noise = numerics.draw_noise(model.prior.noise_spec(), [tf.shape(rows)[0]], key)
+        return (model.prior.sample(noise, context),)
+
+    rows = np.zeros(count, "float32")
+    given = None if condition is None else condition[:count]
+    return model.in_batches("prior_draws", draw, rows, 1024, seed, given)[0]
 
 
 def _aggregate(

@@ -1,4 +1,4 @@
-"""How good samples are, in the features of a network, and reconstructions, in pixels.
+"""How good samples are, in the features of a network.
 
 Floor 5. No network is downloaded: features are those of any Keras model, or of one trained here
 on labelled data. Distances by different networks do not compare.
@@ -6,14 +6,12 @@ on labelled data. Distances by different networks do not compare.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from keras_vae.arguments import require_integer, require_positive
+from keras_vae.arguments import require_integer
 
 __all__ = [
     "Copying",
@@ -24,7 +22,6 @@ __all__ = [
     "frechet_distance",
     "kernel_distance",
     "precision_recall",
-    "reconstruction_errors",
 ]
 
 # Rows of distances held at a time.
@@ -296,61 +293,6 @@ def copying(train: Any, held_out: Any, generated: Any) -> Copying:
     test = scipy.stats.mannwhitneyu(expected, distances[:, 0])
     closer = float(test.statistic) / (len(expected) * len(distances))
     return Copying(closer, float(test.pvalue), nearest[:, 0], distances[:, 0])
-
-
-def reconstruction_errors(
-    x: Any, reconstructed: Any, *, peak: float = 1.0, network: Any = None
-) -> Mapping[str, float]:
-    """How far reconstructions are from the data, in several measures.
-
-    Args:
-        x: `[examples, ...]`.
-        reconstructed: The same shape, such as `model.reconstruct(x)`.
-        peak: Largest possible value, for PSNR and SSIM. Defaults to `1.0`.
-        network: A Keras model of features, for `"feature_distance"`. Defaults to `None`.
-
-    Returns:
-        `"mse"` and `"mae"`, means over all elements; `"psnr"`, in dB, the mean over examples;
-        for images of at least 11 x 11 pixels `"ssim"`; and with a network
-        `"feature_distance"`, the mean Euclidean distance of features.
-
-    Raises:
-        ValueError: If shapes differ, or `peak` is not positive.
-
-    Example:
-    >>> x = np.zeros([5, 16, 16, 1], "float32")
-    >>> found = keras_vae.evaluation.reconstruction_errors(x, x + 0.1)
-    >>> round(found["mse"], 4), round(found["psnr"], 2)
-    (0.01, 20.0)
-
-    Reference: Wang, Bovik, Sheikh and Simoncelli (2004), Image Quality Assessment (SSIM).
-    """
-    x, reconstructed = np.asarray(x, "float32"), np.asarray(reconstructed, "float32")
-    if x.shape != reconstructed.shape or x.ndim < 2:
-        raise ValueError(
-            f"`x` and `reconstructed` must be arrays of one shape. "
-            f"Received: {x.shape} and {reconstructed.shape}."
-        )
-    require_positive("peak", peak)
-    squares = np.square(x - reconstructed, dtype="float64").reshape(len(x), -1).mean(axis=1)
-    # An exact reconstruction has no finite PSNR; at 16 bits no error is smaller.
-    psnr = 10 * np.log10(peak**2 / np.maximum(squares, (peak / 65_536) ** 2))
-    found = {
-        "mse": float(squares.mean()),
-        "mae": float(np.mean(np.abs(x - reconstructed), dtype="float64")),
-        "psnr": float(psnr.mean()),
-    }
-    if x.ndim == 4 and min(x.shape[1:3]) >= 11:
-        parts = [
-            tf.image.ssim(x[start : start + _ROWS], reconstructed[start : start + _ROWS], peak)
-            for start in range(0, len(x), _ROWS)
-        ]
-        found["ssim"] = float(np.mean(np.concatenate(parts), dtype="float64"))
-    if network is not None:
-        first, second = (network.predict(v, verbose=0) for v in (x, reconstructed))
-        distances = np.linalg.norm((first - second).reshape(len(x), -1), axis=1)
-        found["feature_distance"] = float(distances.mean(dtype="float64"))
-    return found
 
 
 def _cubic(a: np.ndarray, b: np.ndarray) -> np.ndarray:

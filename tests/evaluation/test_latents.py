@@ -1,4 +1,4 @@
-"""Active units against variances known beforehand."""
+"""Latents against what is known of them beforehand."""
 
 import keras
 import numpy as np
@@ -126,3 +126,18 @@ def test_probe_reads_what_is_there():
     assert min(told) > 0.95
     guessed = probe(codes[:400], rng.permutation(labels[:400]), codes[400:], labels[400:])
     assert max(guessed) < 0.6
+
+
+def test_latents_are_compared_with_the_prior(rng):
+    x = rng.normal(size=[1_500, 1]).astype("float32")
+    scale = model_with_means([1.0], keras_vae.posteriors.DiagonalNormal(1)).encode(
+        x[:1], return_scale=True
+    )[1]
+    # Normal x with this slope give an aggregate posterior of variance 1.
+    slope = float(np.sqrt(1 - scale[0, 0] ** 2))
+    alike = model_with_means([slope], keras_vae.posteriors.DiagonalNormal(1))
+    assert latent_summary(alike, x).aggregate_test.p_value > 0.05
+    wide = model_with_means([1.5], keras_vae.posteriors.DiagonalNormal(1))
+    found = latent_summary(wide, x)
+    assert found.aggregate_test.p_value < 0.01
+    assert "squared discrepancy 0.0" in str(found)

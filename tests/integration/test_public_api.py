@@ -45,6 +45,7 @@ PUBLIC = {
     "keras_vae.evaluation": [
         "DCI",
         "Bracket",
+        "Calibration",
         "Copying",
         "FewEffectiveSamplesWarning",
         "KernelDistance",
@@ -59,6 +60,7 @@ PUBLIC = {
         "ais",
         "bdmc",
         "beta_vae_score",
+        "calibration",
         "copying",
         "dci",
         "disentanglement",
