@@ -242,3 +242,61 @@ def test_options_of_other_targets(files, tmp_path, arguments, message):
     assert done.exit_code == 1
     assert message in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+# Evaluate.
+
+
+@pytest.fixture(scope="module")
+def data(files):
+    x = np.random.default_rng(0).integers(0, 2, size=(30, 8, 8, 1))
+    np.save(files / "x.npy", x)
+    np.save(files / "labels.npy", np.arange(30) % 2)
+    np.savez(files / "all.npz", x=x, labels=np.arange(30) % 2)
+    np.savez(files / "keras.npz", x_test=x)
+    (files / "history.csv").write_text("epoch,elbo,val_elbo\n0,-9.0,-8.0\n1,-5.0,-6.0\n")
+    (files / "history.json").write_text('{"elbo": [-9.0, -5.0]}')
+    return files
+
+
+def test_evaluate_prints_what_the_report_says(data, tmp_path):
+    done = run("evaluate", data / "vae.keras", data / "all.npz", "--samples", 5, "--json")
+    assert done.exit_code == 0
+    found = json.loads(done.stdout)
+    model = keras.saving.load_model(data / "vae.keras")
+    x, labels = np.load(data / "x.npy"), np.load(data / "labels.npy")
+    same = keras_vae.evaluation.report(
+        model, x, labels, samples=5, pictures=False, progress=False
+    )
+    assert found == json.loads(same.to_json())
+
+
+def test_evaluate_writes_a_page(data, tmp_path):
+    done = run(
+        *("evaluate", data / "vae.keras", data / "x.npy", "--labels", data / "labels.npy"),
+        *("--samples", 5, "--history", data / "history.csv", "--out", tmp_path / "out"),
+    )
+    assert done.exit_code == 0
+    assert "linear probe" in done.stdout
+    assert f"written: {tmp_path / 'out' / 'report.html'}" in done.stderr
+    found = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert found["history"] == {"elbo": [-9.0, -5.0], "val_elbo": [-8.0, -6.0]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none.npy"], "DATA must be a .npy or .npz file"),
+        (["keras.npz"], "DATA must hold x and may hold labels"),
+        (["labels.npy"], "must have shape"),
+        (["x.npy", "--labels", "text.keras"], "--labels must be a .npy or .npz file"),
+        (["x.npy", "--history", "text.keras"], "--history must be a .csv file"),
+        (["x.npy", "--samples", "0"], "samples"),
+    ],
+)
+def test_evaluate_says_what_is_wrong(data, arguments, message):
+    shown = [data / a if "." in a else a for a in arguments]
+    done = run("evaluate", data / "vae.keras", *shown)
+    assert done.exit_code == 1
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()[-1]) > 20

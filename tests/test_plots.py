@@ -179,3 +179,125 @@ def test_labels_of_classes_do_not_cover_each_other(rng):
     assert gaps.min() > 0.99 * latents._LABEL_WIDTH
     np.testing.assert_allclose(apart[3], places[3], atol=1e-3)
     assert np.abs(apart - places).max() < 2
+
+
+# Curves, and what latents do.
+
+
+def coloured(path):
+    """How many pixels of a picture are neither grey nor white."""
+    return int(np.sum(np.ptp(matplotlib.image.imread(path)[..., :3], axis=-1) > 0.2))
+
+
+def lines_of(monkeypatch, draw):
+    """Axes of the figure that a function saves."""
+    kept = []
+
+    def keep(figure, path, **kwargs):
+        kept.append(figure)
+        path.write_bytes(b"")
+
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", keep)
+    draw()
+    return kept[0].axes
+
+
+def test_learning_curves_are_those_of_the_history(monkeypatch, tmp_path):
+    history = {
+        "elbo": [-9.0, -5.0],
+        "kl": [1.0, 2.0],
+        "val_elbo": [-8.0, -6.0],
+        "beta": [0.5, 1],
+    }
+    path = tmp_path / "curves.png"
+    assert coloured(plots.learning_curves(history, path=path)) > 500
+    axes = lines_of(monkeypatch, lambda: plots.learning_curves(history, path=path))
+    drawn = {ax.get_title("left"): [list(line.get_ydata()) for line in ax.lines] for ax in axes}
+    assert drawn == {
+        "elbo": [[-9.0, -5.0], [-8.0, -6.0]],
+        "kl": [[1.0, 2.0]],
+        "beta": [[0.5, 1.0]],
+    }
+    with pytest.raises(ValueError, match="`history` must hold values of epochs"):
+        plots.learning_curves({"elbo": []}, path=path)
+
+
+def test_kl_spectrum_is_sorted(monkeypatch, tmp_path):
+    path = tmp_path / "kl.png"
+    assert coloured(plots.kl_spectrum([0.1, 3.0, 1.0], path=path)) > 500
+    (ax,) = lines_of(monkeypatch, lambda: plots.kl_spectrum([0.1, 3.0, 1.0], path=path))
+    assert [bar.get_height() for bar in ax.patches] == [3.0, 1.0, 0.1]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "2", "0"]
+    with pytest.raises(ValueError, match="`kl` must be a vector of finite numbers"):
+        plots.kl_spectrum([[1.0]], path=path)
+
+
+def test_rank_histogram_shows_two_standard_errors(monkeypatch, tmp_path):
+    path = tmp_path / "ranks.png"
+    assert coloured(plots.rank_histogram([0.5, 0.5], path=path)) > 500
+    (ax,) = lines_of(
+        monkeypatch, lambda: plots.rank_histogram([0.4, 0.6], [0.01, 0.02], path=path)
+    )
+    assert [bar.get_height() for bar in ax.patches] == [0.4, 0.6]
+    segments = ax.collections[0].get_segments()
+    np.testing.assert_allclose([s[:, 1] for s in segments], [[0.38, 0.42], [0.56, 0.64]])
+
+
+def test_rate_distortion_connects_by_rate(monkeypatch, tmp_path):
+    path = tmp_path / "curve.png"
+    points = {4: (10.0, 95.0), 1: (25.0, 64.0), "free": (30.0, 60.0)}
+    assert coloured(plots.rate_distortion(points, path=path)) > 200
+    (ax,) = lines_of(monkeypatch, lambda: plots.rate_distortion(points, path=path))
+    curve, bound = ax.lines
+    assert list(curve.get_xdata()) == [10, 25, 30]
+    # The best bound is -89; points of the line have the same.
+    np.testing.assert_allclose(bound.get_xdata() + bound.get_ydata(), 89)
+    assert {text.get_text() for text in ax.texts} == {"4", "1", "free"}
+    with pytest.raises(ValueError, match="`points` must not be empty"):
+        plots.rate_distortion({}, path=path)
+
+
+def test_latent_map_takes_any_events(rng, tmp_path):
+    vae = keras_vae.VAE(
+        keras_vae.networks.MLP([4]),
+        keras_vae.networks.MLP([4]),
+        keras_vae.posteriors.DiagonalNormal(3),
+        likelihood=keras_vae.likelihoods.Normal(),
+        event_shape=(5,),
+    )
+    x = rng.normal(size=(60, 5))
+    path = plots.latent_map(vae, x, np.arange(60) % 3, path=tmp_path / "map.png")
+    assert coloured(path) > 500
+    with pytest.raises(ValueError, match="one for each example"):
+        plots.latent_map(vae, x, np.zeros(3), path=path)
+
+
+def test_traversals_move_one_latent_over_what_it_takes_on(
+    monkeypatch, make_vae, digits, tmp_path
+):
+    vae = make_vae(posterior=keras_vae.posteriors.DiagonalNormal(3))
+    asked = []
+    decode = vae.decode
+    monkeypatch.setattr(vae, "decode", lambda z, **kw: asked.append(z) or decode(z, **kw))
+    path = plots.traversals(vae, digits[:50], latents=2, path=tmp_path / "t.png")
+    height, width = matplotlib.image.imread(path).shape[:2]
+    assert width > 3 * height
+    z = asked[0].reshape(2, 10, 3)
+    codes = vae.encode(digits[:50])
+    draws = vae.encode(digits[:50], sample=True, seed=0)
+    for row, latent in zip(z, np.argsort(-codes.var(axis=0))):
+        ends = np.quantile(draws[:, latent], [0.01, 0.99])
+        np.testing.assert_allclose(row[[0, -1], latent], ends, rtol=1e-5)
+        others = np.delete(row, latent, axis=1)
+        np.testing.assert_allclose(others, np.delete(codes[:1], latent, axis=1) + 0 * others)
+
+
+def test_traversals_refuse_latents_that_do_not_move_one_by_one(make_vae, digits, tmp_path):
+    vae = make_vae(
+        posterior=keras_vae.posteriors.VonMisesFisher(3),
+        prior=keras_vae.priors.SphericalUniform(),
+    )
+    with pytest.raises(ValueError, match="latents that are real vectors"):
+        plots.traversals(vae, digits[:10], path=tmp_path / "t.png")
+    with pytest.raises(ValueError, match="at least two images"):
+        plots.traversals(make_vae(), digits[:1], path=tmp_path / "t.png")

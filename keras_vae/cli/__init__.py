@@ -8,6 +8,7 @@ Floor 7.
 
 import typer
 
+from keras_vae.cli.evaluate import evaluate
 from keras_vae.cli.export import export
 from keras_vae.cli.info import info
 
@@ -15,13 +16,13 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="keras-vae",
-    help="Variational autoencoders for Keras: look at trained models and export them.",
+    help="Variational autoencoders for Keras: look at trained models, measure and export them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (info, export):
+for command in (info, evaluate, export):
     app.command()(command)
 
 

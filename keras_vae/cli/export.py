@@ -99,7 +99,7 @@ def export(
             "opset": opset,
             "variants": variants.split(",") if variants else None,
             "int8": int8,
-            "data": None if data is None else array(data),
+            "data": None if data is None else array(data, "--data"),
             "title": title,
             "vocabulary": vocabulary,
             "sample_rate": sample_rate,

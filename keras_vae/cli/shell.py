@@ -131,15 +131,15 @@ def load(path: str, modules: list[str]) -> VAE:
     return model
 
 
-def array(path: str) -> Any:
-    """An array, or arrays by name."""
+def array(path: str, name: str) -> Any:
+    """Read an array, or arrays by name, for the option or argument of that name."""
     import numpy as np
 
     try:
         return np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"--data must be a .npy or .npz file. Received: {path} ({error})."
+            f"{name} must be a .npy or .npz file. Received: {path} ({error})."
         ) from error
 
 

@@ -31,6 +31,7 @@ from keras_vae.evaluation.likelihood import (
     rate_distortion,
 )
 from keras_vae.evaluation.reconstructions import reconstruction_errors
+from keras_vae.evaluation.reporting import Likelihood, Measure, Report, Samples, report
 from keras_vae.evaluation.samples import (
     Copying,
     KernelDistance,
@@ -50,10 +51,14 @@ __all__ = [
     "FewEffectiveSamplesWarning",
     "KernelDistance",
     "LatentSummary",
+    "Likelihood",
     "LogMarginal",
+    "Measure",
     "PrecisionRecall",
     "Probe",
     "RateDistortion",
+    "Report",
+    "Samples",
     "Score",
     "TwoSampleTest",
     "active_units",
@@ -79,6 +84,7 @@ __all__ = [
     "probe",
     "rate_distortion",
     "reconstruction_errors",
+    "report",
     "separated_attributes",
     "two_sample_test",
 ]

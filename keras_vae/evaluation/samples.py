@@ -26,6 +26,8 @@ __all__ = [
 
 # Rows of distances held at a time.
 _ROWS = 1024
+# Features of a subset of the kernel distance.
+_SUBSET = 1_000
 
 
 class KernelDistance(NamedTuple):
@@ -164,7 +166,7 @@ def frechet_distance(real: Any, generated: Any) -> float:
 
 
 def kernel_distance(
-    real: Any, generated: Any, *, subsets: int = 100, size: int = 1_000, seed: int = 0
+    real: Any, generated: Any, *, subsets: int = 100, size: int | None = None, seed: int = 0
 ) -> KernelDistance:
     """Squared maximum mean discrepancy of features under a cubic kernel: KID.
 
@@ -174,7 +176,8 @@ def kernel_distance(
         real: Features of real examples, `[examples, features]`.
         generated: The same of generated ones.
         subsets: Random subsets that are averaged. Defaults to `100`.
-        size: Of a subset; at most all. Defaults to `1000`.
+        size: Of a subset; at most all. Defaults to `None`: 1000, but at most half of the
+            fewer, so that subsets differ.
         seed: Of the subsets.
 
     Raises:
@@ -192,8 +195,10 @@ def kernel_distance(
     """
     real, generated = _features(real, generated)
     require_integer("subsets", subsets, least=2)
-    require_integer("size", size, least=2)
-    size = min(size, len(real), len(generated))
+    if size is not None:
+        require_integer("size", size, least=2)
+    fewer = min(len(real), len(generated))
+    size = max(2, min(_SUBSET, fewer // 2)) if size is None else min(size, fewer)
     rng = np.random.default_rng(seed)
     values = []
     for _ in range(subsets):

@@ -16,6 +16,7 @@ __all__ = [
     "INK",
     "MARGIN",
     "MUTED",
+    "axes_style",
     "head",
     "new_figure",
     "save",
@@ -60,12 +61,22 @@ def head(ax: Any, text: str) -> None:
     ax.set_title(text, fontsize=11, color=INK, loc="left", pad=6)
 
 
-def save(figure: Any, path: pathlib.Path) -> None:
-    """Write a figure to a file, which appears when it is whole."""
+def axes_style(ax: Any) -> None:
+    """Draw axes in the background: two faint sides, small ticks."""
+    ax.tick_params(colors=MUTED, labelsize=9, length=3)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    for side in ("bottom", "left"):
+        ax.spines[side].set_color(FAINT)
+
+
+def save(figure: Any, path: pathlib.Path) -> pathlib.Path:
+    """Write a figure to a file, which appears when it is whole, and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
         figure.savefig(part, dpi=150)
         part.replace(path)
+        return path
     finally:
         part.unlink(missing_ok=True)

@@ -102,8 +102,7 @@ def write_grid(
     box = (MARGIN / width, MARGIN / height, IMAGES_WIDTH / width, images_height / height)
     show(figure.add_axes(box), heading, mosaic)
     path = pathlib.Path(path)
-    save(figure, path)
-    return path
+    return save(figure, path)
 
 
 def show(ax: Any, name: str, mosaic: np.ndarray) -> None:

@@ -5,19 +5,89 @@ Floor 5.
 
 from __future__ import annotations
 
+import os
+import pathlib
 from typing import Any
 
 import numpy as np
 
 from keras_vae.models import VAE
-from keras_vae.plots.figures import COLOURS, FAINT, INK, MUTED, head
+from keras_vae.plots.figures import COLOURS, INK, MUTED, axes_style, head, new_figure, save
 from keras_vae.plots.images import given
 
-__all__ = ["draw_latents"]
+__all__ = ["POINTS", "check_labels", "draw_latents", "latent_map"]
+
+# Examples that are drawn.
+POINTS = 5_000
+
+# Inches.
+_SIDE = 6.0
 
 # Of the plot's side.
 _LABEL_WIDTH = 0.045
 _PUSHES = 100
+
+
+def latent_map(
+    model: VAE,
+    x: Any,
+    labels: Any = None,
+    *,
+    condition: Any = None,
+    path: str | os.PathLike[str],
+) -> pathlib.Path:
+    """Write a picture of where examples lie among the latents, as in `overview`.
+
+    Args:
+        model: Any model.
+        x: `[examples, *raw_shape]`; the first 5,000 are drawn.
+        labels: As in `overview`. Defaults to `None`.
+        condition: Of a conditional model, one for each example. Defaults to `None`.
+        path: As in `overview`.
+
+    Returns:
+        The path.
+
+    Raises:
+        ImportError: If Matplotlib is not installed.
+        ValueError: If x or labels do not fit.
+
+    Example:
+    >>> import os, tempfile
+    >>> model = keras_vae.VAE(
+    ...     keras_vae.networks.MLP([8]),
+    ...     keras_vae.networks.MLP([8]),
+    ...     keras_vae.posteriors.DiagonalNormal(latent_dim=3),
+    ...     likelihood=keras_vae.likelihoods.Normal(),
+    ...     event_shape=(5,),
+    ... )
+    >>> path = os.path.join(tempfile.mkdtemp(), "map.png")
+    >>> keras_vae.plots.latent_map(model, np.eye(5), [0, 0, 1, 1, 1], path=path).name
+    'map.png'
+    """
+    figure = new_figure()
+    check_labels(labels, len(x))
+    figure.set_size_inches(_SIDE, _SIDE)
+    figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)
+    draw_latents(figure.add_subplot(), model, np.asarray(x[:POINTS]), labels, condition)
+    return save(figure, pathlib.Path(path))
+
+
+def check_labels(labels: Any, count: int) -> None:
+    """Raise a ValueError unless there is a label for each of so many examples, or none."""
+    if labels is None:
+        return
+    labels = np.asarray(labels)
+    if labels.shape != (count,):
+        raise ValueError(
+            f"`labels` must have shape ({count},), one for each example. "
+            f"Received: {labels.shape}."
+        )
+    if labels.dtype.kind not in "fiub" and len(np.unique(labels)) > len(COLOURS):
+        raise ValueError(
+            f"`labels` must be numbers if there are more than {len(COLOURS)} of them. "
+            f"Received: {len(np.unique(labels))} classes, dtype {labels.dtype}."
+        )
 
 
 def draw_latents(
@@ -34,11 +104,7 @@ def draw_latents(
     head(ax, title)
     ax.set_xlabel(names[0], color=MUTED)
     ax.set_ylabel(names[1], color=MUTED)
-    ax.tick_params(colors=MUTED, labelsize=9, length=3)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
-    for side in ("bottom", "left"):
-        ax.spines[side].set_color(FAINT)
+    axes_style(ax)
     size = float(np.clip(30_000 / len(points), 6, 30))
     dots = {"s": size, "alpha": 0.75, "linewidths": 0}
     if labels is None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from keras_vae.models import VAE
-from keras_vae.plots.figures import COLOURS, GAP, HEADING, INK, MARGIN, new_figure, save
+from keras_vae.plots.figures import GAP, HEADING, INK, MARGIN, new_figure, save
 from keras_vae.plots.images import (
     COLUMNS,
     IMAGES_WIDTH,
@@ -22,13 +22,12 @@ from keras_vae.plots.images import (
     mosaic_of,
     show,
 )
-from keras_vae.plots.latents import draw_latents
+from keras_vae.plots.latents import POINTS, check_labels, draw_latents
 
 __all__ = ["overview"]
 
 _ORIGINALS = 2 * COLUMNS
 _SAMPLES = 4 * COLUMNS
-_POINTS = 5_000
 
 # Inches.
 _TICKS = 0.7
@@ -123,25 +122,12 @@ def overview(
         show(axes(MARGIN, top, IMAGES_WIDTH, h), name, mosaic)
         top += h + GAP + HEADING
     ax = axes(MARGIN + IMAGES_WIDTH + GAP + _TICKS, above, side, side)
-    draw_latents(ax, model, np.asarray(x[:_POINTS]), labels, condition)
-    save(figure, path)
-    return path
+    draw_latents(ax, model, np.asarray(x[:POINTS]), labels, condition)
+    return save(figure, path)
 
 
 def _check(model: VAE, x: Any, labels: Any) -> None:
     check_images(model)
     if len(x) < 2:
         raise ValueError(f"`x` must have at least two images. Received: {len(x)}.")
-    if labels is None:
-        return
-    labels = np.asarray(labels)
-    if labels.shape != (len(x),):
-        raise ValueError(
-            f"`labels` must have shape ({len(x)},), one for each image. "
-            f"Received: {labels.shape}."
-        )
-    if labels.dtype.kind not in "fiub" and len(np.unique(labels)) > len(COLOURS):
-        raise ValueError(
-            f"`labels` must be numbers if there are more than {len(COLOURS)} of them. "
-            f"Received: {len(np.unique(labels))} classes, dtype {labels.dtype}."
-        )
+    check_labels(labels, len(x))

@@ -25,8 +25,9 @@ FLOORS = [
     ("F2", ["posteriors", "priors", "likelihoods"]),
     ("F3", ["objectives", "estimators", "tables"]),
     ("F4", ["models"]),
-    ("F5", ["samplers", "plots", "evaluation"]),
-    ("F6", ["report", "tasks", "callbacks", "exporters"]),
+    ("F5", ["samplers", "plots"]),
+    ("F5", ["evaluation"]),
+    ("F6", ["tasks", "callbacks", "exporters"]),
     ("F7", ["cli"]),
 ]
 RANK = {unit: rank for rank, (_, units) in enumerate(FLOORS) for unit in units}

@@ -1,0 +1,121 @@
+"""What each latent does to an image.
+
+Floor 5.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from keras_vae.arguments import require_integer
+from keras_vae.models import VAE
+from keras_vae.plots.figures import GAP, HEADING, MARGIN, MUTED, new_figure, save
+from keras_vae.plots.images import (
+    COLUMNS,
+    IMAGES_WIDTH,
+    check_images,
+    given,
+    grey,
+    mosaic_of,
+    show,
+)
+
+__all__ = ["traversals"]
+
+# Ends of a row, as shares of the draws of q(z|x) over the data that lie below.
+_ENDS = (0.01, 0.99)
+_DRAWN = 5_000
+# Inches.
+_NAMES = 0.5
+
+
+def traversals(
+    model: VAE,
+    x: Any,
+    *,
+    condition: Any = None,
+    latents: int = 10,
+    path: str | os.PathLike[str],
+    seed: int = 0,
+) -> pathlib.Path:
+    """Write a picture of the first image as one latent after the other moves.
+
+    Each row moves one latent over the range that it takes on the data, from the lowest to the
+    highest hundredth; the others stay at the code of `x[0]`. The latents whose means vary most
+    over the data come first.
+
+    Args:
+        model: A model of images, as in `overview`, whose latents are real vectors.
+        x: Images, `[examples, *raw_shape]`, at least two: the ranges are those of up to 5,000.
+        condition: Of a conditional model, one for each image. Defaults to `None`.
+        latents: Rows at most. Defaults to `10`.
+        path: As in `overview`.
+        seed: Of the draws that give the ranges.
+
+    Returns:
+        The path.
+
+    Raises:
+        ImportError: If Matplotlib is not installed.
+        ValueError: If the model's events are not such images, its latents are no real vectors,
+            or there are fewer than two images.
+
+    Example:
+    >>> import os, tempfile
+    >>> model = keras_vae.VAE(
+    ...     keras_vae.networks.MLP([8]),
+    ...     keras_vae.networks.MLP([8]),
+    ...     keras_vae.posteriors.DiagonalNormal(latent_dim=2),
+    ...     likelihood=keras_vae.likelihoods.Bernoulli(),
+    ...     event_shape=(8, 8, 1),
+    ... )
+    >>> path = os.path.join(tempfile.mkdtemp(), "traversals.png")
+    >>> keras_vae.plots.traversals(model, np.zeros([20, 8, 8, 1]), path=path).name
+    'traversals.png'
+
+    Reference: Higgins et al. (2017), beta-VAE, figure 4.
+    """
+    figure = new_figure()
+    check_images(model)
+    require_integer("latents", latents)
+    if model.posterior.space != "real vectors":
+        raise ValueError(
+            f"`model` must have latents that are real vectors, which move one by one. "
+            f"Received: latents that are {model.posterior.space}."
+        )
+    if len(x) < 2:
+        raise ValueError(f"`x` must have at least two images. Received: {len(x)}.")
+    x = x[:_DRAWN]
+    condition = given(condition, len(x))
+    codes = model.encode(x, condition=condition)
+    draws = model.encode(x, condition=condition, sample=True, seed=seed)
+    moved = np.argsort(-codes.var(axis=0), kind="stable")[:latents]
+    z = np.tile(codes[0], (len(moved), COLUMNS, 1))
+    for row, latent in zip(z, moved):
+        low, high = np.quantile(draws[:, latent], _ENDS)
+        row[:, latent] = np.linspace(low, high, COLUMNS)
+    own = None if condition is None else np.repeat(condition[:1], len(moved) * COLUMNS, axis=0)
+    images = model.decode(z.reshape(-1, codes.shape[1]), condition=own)
+    mosaic = mosaic_of(grey(model, images))
+
+    images_height = IMAGES_WIDTH * mosaic.shape[0] / mosaic.shape[1]
+    width = MARGIN + _NAMES + IMAGES_WIDTH + MARGIN
+    height = MARGIN + HEADING + images_height + GAP
+    figure.set_size_inches(width, height)
+    box = (
+        (MARGIN + _NAMES) / width,
+        GAP / height,
+        IMAGES_WIDTH / width,
+        images_height / height,
+    )
+    ax = figure.add_axes(box)
+    show(ax, "One image as one latent after the other moves", mosaic)
+    rows = mosaic.shape[0] / len(moved)
+    for index, latent in enumerate(moved):
+        middle = rows * (index + 0.5)
+        ax.text(-6, middle, f"z[{latent}]", ha="right", va="center", color=MUTED, fontsize=9)
+    return save(figure, pathlib.Path(path))
