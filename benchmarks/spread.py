@@ -63,7 +63,7 @@ def dsprites():
             networks.MLP([1200, 1200], activation="tanh"),
             posteriors.DiagonalNormal(10),
             likelihood=likelihoods.Bernoulli(),
-            objective=objectives.BetaTC(beta=6.0),
+            objective=objectives.TCVAE(6.0),
             event_shape=(64, 64, 1),
             seed=seed,
         )
