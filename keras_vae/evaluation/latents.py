@@ -23,6 +23,8 @@ _PAIRS = 4_000_000
 # Latents of each kind that are compared: the work is their square.
 _COMPARED = 1_000
 _PERMUTATIONS = 200
+# Nats below its limit at which mutual information says no more.
+_NEAR = 0.5
 
 
 def active_units(
@@ -94,11 +96,16 @@ class LatentSummary:
     aggregate_test: TwoSampleTest
     examples: int
 
+    @property
+    def saturated(self) -> bool:
+        """Whether more examples would show more information, and a smaller aggregate KL."""
+        return self.mutual_information > np.log(self.examples) - _NEAR
+
     def __str__(self) -> str:
         spectrum = ", ".join(f"{value:.2g}" for value in np.sort(self.kl)[::-1][:10])
         more = " ..." if len(self.kl) > 10 else ""
         limit = np.log(self.examples)
-        near = ", which is near its limit" if self.mutual_information > limit - 0.5 else ""
+        near = ", which is near its limit" if self.saturated else ""
         lines = [
             f"KL {self.kl.sum():.2f} nats; by group, largest first: {spectrum}{more}",
             f"active units: {self.active.sum()} of {self.active.size}",

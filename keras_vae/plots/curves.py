@@ -69,6 +69,7 @@ def learning_curves(
             marker = "o" if len(values) == 1 else None
             ax.plot(epochs, values, color=COLOURS[index], label=label, lw=1.8, marker=marker)
         head(ax, name.replace("_", " "))
+        ax.xaxis.get_major_locator().set_params(integer=True)
         ax.set_xlabel("epoch", color=MUTED)
         axes_style(ax)
         if f"val_{name}" in history:
@@ -141,6 +142,7 @@ def rank_histogram(
     ax.bar(np.arange(len(shares)), shares, color=COLOURS[0], width=0.85, yerr=errors, **bars)
     ax.axhline(1 / len(shares), color=COLOURS[2], lw=1.5, label="as it should be")
     ax.set_ylim(top=1.3 * max(shares.max(), 1 / len(shares)))  # room for the legend
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_xlabel("draws below x", color=MUTED)
     ax.set_ylabel("share", color=MUTED)
     ax.legend(frameon=False, fontsize=9)

@@ -75,8 +75,11 @@ def _figure(name: str, picture: bytes) -> str:
 
 
 def _facts(facts: Any) -> str:
+    def said(value: Any) -> str:
+        return _text(f"{value:,}" if isinstance(value, int) else value)
+
     return " &middot; ".join(
-        f"{_text(name.replace('_', ' '))}: {_text(value)}" for name, value in facts.items()
+        f"{_text(name.replace('_', ' '))}: {said(value)}" for name, value in facts.items()
     )
 
 

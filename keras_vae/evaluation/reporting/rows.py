@@ -96,6 +96,8 @@ def measures_of(report: Report) -> Iterator[Measure]:
         yield row("latents", "KL", found.kl.sum(), "nats", "of q(z|x) from the prior")
         yield row("latents", "mutual information", found.mutual_information, "nats", limit)
         meaning = "of latents of data from the prior; 0 if alike"
+        if found.saturated:
+            meaning += "; at most this: information is at its limit"
         yield row("latents", "aggregate KL", found.aggregate_kl, "nats", meaning)
         test = found.aggregate_test
         meaning = f"of the same, squared; p = {test.p_value:.2g} if alike"

@@ -1,0 +1,69 @@
+"""Rate against distortion over beta, on MNIST: what a nat of code buys.
+
+    KERAS_VAE_DATA=... python benchmarks/rate_distortion.py
+
+784-500-500-20, one draw of the bits, 10 epochs at each beta. Results go to
+`results/rate_distortion.json`, the picture to `/output/rate_distortion.png`.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import platform
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import tensorflow as tf
+
+import keras_vae
+from keras_vae import evaluation, likelihoods, networks, objectives, plots, posteriors
+
+ROOT = pathlib.Path(__file__).parents[1]
+BETAS, EPOCHS, SEED = (0.1, 0.3, 0.6, 1.0, 2.0, 4.0, 10.0), 10, 0
+
+
+def main():
+    images = keras_vae.data.load_mnist()
+    train, test = (keras_vae.data.binarize(x, SEED) for x in (images.x_train, images.x_test))
+    points, table = {}, {}
+    for beta in BETAS:
+        keras.utils.set_random_seed(SEED)
+        vae = keras_vae.VAE(
+            networks.MLP([500, 500]),
+            networks.MLP([500, 500]),
+            posteriors.DiagonalNormal(20),
+            likelihood=likelihoods.Bernoulli(),
+            objective=objectives.ELBO(beta=beta),
+            event_shape=(28, 28, 1),
+            seed=SEED,
+        )
+        vae.compile(keras.optimizers.Adam(1e-3))
+        vae.fit(train, epochs=EPOCHS, batch_size=128, verbose=0)
+        found = points[beta] = evaluation.rate_distortion(vae, test, seed=SEED)
+        table[str(beta)] = {name: round(nats, 2) for name, nats in found._asdict().items()}
+        print(beta, found)
+    plots.rate_distortion(points, path=ROOT / "output" / "rate_distortion.png")
+    path = pathlib.Path(os.environ.get("KERAS_VAE_DATA", "")) / "mnist.npz"
+    result = {
+        "command": "python benchmarks/rate_distortion.py",
+        "epochs": EPOCHS,
+        "seed": SEED,
+        "data": hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.is_file()
+        else "keras.datasets",
+        "versions": {
+            "keras_vae": keras_vae.__version__,
+            "keras": keras.__version__,
+            "tensorflow": tf.__version__,
+            "python": platform.python_version(),
+        },
+        "nats_by_beta": table,
+    }
+    text = json.dumps(result, indent=2) + "\n"
+    (ROOT / "benchmarks" / "results" / "rate_distortion.json").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
