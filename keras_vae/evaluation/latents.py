@@ -99,7 +99,7 @@ class LatentSummary:
     @property
     def saturated(self) -> bool:
         """Whether more examples would show more information, and a smaller aggregate KL."""
-        return self.mutual_information > np.log(self.examples) - _NEAR
+        return bool(self.mutual_information > np.log(self.examples) - _NEAR)
 
     def __str__(self) -> str:
         spectrum = ", ".join(f"{value:.2g}" for value in np.sort(self.kl)[::-1][:10])
