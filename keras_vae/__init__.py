@@ -29,6 +29,7 @@ from keras_vae import (
     samplers,
     schedules,
     tables,
+    tasks,
 )
 from keras_vae.models import VAE, presets
 
@@ -52,4 +53,5 @@ __all__ = [
     "samplers",
     "schedules",
     "tables",
+    "tasks",
 ]

@@ -24,6 +24,7 @@ PUBLIC = {
         "samplers",
         "schedules",
         "tables",
+        "tasks",
     ],
     "keras_vae.callbacks": [
         "CollapseMonitor",
@@ -257,6 +258,7 @@ PUBLIC = {
         "value_at",
     ],
     "keras_vae.tables": ["KINDS", "Table"],
+    "keras_vae.tasks": ["Threshold", "anomaly_score", "attribution", "threshold"],
     "keras_vae.terms": ["Bound", "Context", "Draw", "ElboTerms", "LogJointGradient", "Support"],
 }
 every_module = pytest.mark.parametrize("name", PUBLIC)

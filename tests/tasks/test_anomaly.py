@@ -1,0 +1,190 @@
+"""Scores against the model's own methods and TFP, thresholds against known distributions."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+import scipy.stats
+import sklearn.datasets
+import sklearn.metrics
+
+import keras_vae
+from keras_vae import likelihoods, networks, posteriors, preprocessors
+from keras_vae.tasks import anomaly_score, attribution, threshold
+
+
+def make(likelihood=None, event_shape=(4,), **options):
+    return keras_vae.VAE(
+        networks.MLP([8]),
+        networks.MLP([8]),
+        options.pop("posterior", posteriors.DiagonalNormal(2)),
+        likelihood=likelihood or likelihoods.Normal("predicted"),
+        event_shape=event_shape,
+        seed=0,
+        **options,
+    )
+
+
+@pytest.fixture
+def x(rng):
+    return rng.normal(size=(30, 4)).astype("float32")
+
+
+def test_scores_are_those_of_the_methods(x):
+    vae = make()
+    options = {"samples": 20, "seed": 3}
+    np.testing.assert_array_equal(
+        anomaly_score(vae, x, **options), -vae.elbo(x, **options, batch_size=128)
+    )
+    likelihood = anomaly_score(vae, x, kind="likelihood", **options)
+    np.testing.assert_array_equal(likelihood, -vae.log_marginal(x, **options))
+    found = anomaly_score(vae, x, kind="typicality", reference=x[:10], **options)
+    usual = -vae.log_marginal(x[:10], **options).mean()
+    np.testing.assert_allclose(found, np.abs(likelihood - usual), rtol=1e-5, atol=1e-5)
+
+
+def test_reconstruction_is_the_mean_density_over_draws(x):
+    vae = make()
+    found = anomaly_score(vae, x, kind="reconstruction", samples=4_000)
+    q = vae.posterior_of(x)
+    z = q.sample(4_000, seed=1).numpy()
+    decoded = vae.likelihood_of(z.reshape(-1, 2))
+    each = decoded.log_prob(np.tile(x, [4_000, 1])).numpy().reshape(4_000, -1)
+    error = np.std(each, axis=0) / math.sqrt(4_000)
+    assert np.all(np.abs(found + np.mean(each, axis=0)) < 6 * error + 1e-4)
+    # One draw is another estimate of the same.
+    assert np.std(anomaly_score(vae, x, kind="reconstruction", samples=1) - found) > 1e-3
+
+
+def test_attribution_adds_up_to_the_score(x):
+    vae = make()
+    parts = attribution(vae, x, samples=50, seed=2)
+    assert parts.shape == x.shape
+    score = anomaly_score(vae, x, kind="reconstruction", samples=50, seed=2)
+    np.testing.assert_allclose(parts.sum(axis=1), score, rtol=1e-5, atol=1e-5)
+    x[:, 2] = 40
+    same_scale = make(likelihoods.Normal(1.0))
+    assert np.all(attribution(same_scale, x, samples=50).argmax(axis=1) == 2)
+
+
+def test_missing_values_have_no_part_in_it(x):
+    vae = make(likelihoods.Normal(1.0), missing="nan")
+    x[::2, 1] = np.nan
+    parts = attribution(vae, x, samples=5)
+    assert np.all(parts[::2, 1] == 0)
+    assert np.isfinite(parts).all()
+    assert np.isfinite(anomaly_score(vae, x)).all()
+
+
+def test_autoencoders_and_sequences_are_scored(rng):
+    plain = make(likelihoods.Normal(1.0), posterior=posteriors.Deterministic(2), prior=None)
+    assert anomaly_score(plain, rng.normal(size=(5, 4)), kind="reconstruction").shape == (5,)
+    with pytest.raises(ValueError, match="no density"):
+        anomaly_score(plain, rng.normal(size=(5, 4)))
+    writer = keras_vae.VAE(
+        networks.MLP([8]),
+        networks.RecurrentDecoder([8]),
+        posteriors.DiagonalNormal(2),
+        likelihood=likelihoods.Categorical(3),
+        event_shape=(5, 1),
+    )
+    tokens = rng.integers(0, 3, size=(6, 5, 1))
+    score = anomaly_score(writer, tokens, kind="reconstruction", samples=7)
+    parts = attribution(writer, tokens, samples=7)
+    np.testing.assert_allclose(parts.reshape(6, -1).sum(axis=1), score, rtol=1e-5)
+
+
+def test_conditions_reach_the_score(rng):
+    vae = make(condition_shape=(3,))
+    x = rng.normal(size=(6, 4))
+    one, two = (anomaly_score(vae, x, condition=[c] * 6, kind="reconstruction") for c in (0, 1))
+    assert np.all(one != two)
+
+
+def test_malignant_tumours_are_unlike_benign_ones():
+    """Trained on benign cases alone, with real data."""
+    data = sklearn.datasets.load_breast_cancer()
+    benign, malignant = data.data[data.target == 1], data.data[data.target == 0]
+    keras.utils.set_random_seed(0)
+    vae = make(
+        likelihoods.Normal("learned"),
+        event_shape=(30,),
+        preprocessor=preprocessors.Standardization(),
+    )
+    vae.compile(keras.optimizers.Adam(1e-2))
+    vae.fit(benign[:250], epochs=60, batch_size=50, verbose=0)
+    held_out = np.concatenate([benign[250:], malignant])
+    truth = np.arange(len(held_out)) >= len(benign) - 250
+    for kind in ("bound", "likelihood", "reconstruction"):
+        scores = anomaly_score(vae, held_out, kind=kind)
+        assert sklearn.metrics.roc_auc_score(truth, scores) > 0.85
+    limit = threshold(scores[~truth], 0.05)
+    assert np.mean(scores[truth] > limit.value) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "distance"}, "`kind` must be one of"),
+        ({"kind": "typicality"}, "`reference` goes with"),
+        ({"reference": np.zeros([3, 4])}, "`reference` goes with"),
+        ({"samples": 0}, "samples"),
+    ],
+)
+def test_bad_arguments_of_scores(x, options, message):
+    with pytest.raises(ValueError, match=message):
+        anomaly_score(make(), x, **options)
+
+
+# Thresholds.
+
+
+@pytest.mark.parametrize("tail", ["quantile", "pareto"])
+@pytest.mark.parametrize(
+    "law",
+    [scipy.stats.expon(), scipy.stats.t(4), scipy.stats.uniform()],
+    ids=["exp", "t", "flat"],
+)
+def test_thresholds_are_the_quantiles_of_the_law(law, tail):
+    true = law.isf(0.01)
+    hits, values = 0, []
+    for seed in range(40):
+        found = threshold(law.rvs(2_000, random_state=seed), 0.01, tail=tail, seed=seed)
+        hits += found.low <= true <= found.high
+        values.append(found.value)
+    # 95% intervals: 33 hits or fewer of 40 have a probability of 0.3%.
+    assert hits >= 34
+    np.testing.assert_allclose(np.mean(values), true, rtol=0.05)
+
+
+def test_intervals_of_quantiles_are_those_of_order_statistics():
+    scores = np.arange(1.0, 101.0)
+    found = threshold(scores, 0.5, confidence=0.95)
+    # The usual table: ranks 41 and 61 (one more than 60) for the median of a hundred.
+    assert found == (50.5, 40.0, 61.0)
+    assert threshold(scores, 0.001).high == math.inf
+
+
+def test_rarer_than_the_scores_can_tell():
+    scores = np.random.default_rng(0).exponential(size=1_000)
+    found = threshold(scores, 1e-4, tail="pareto")
+    assert scores.max() < found.high
+    assert found.low < -math.log(1e-4) < found.high
+
+
+@pytest.mark.parametrize(
+    ("scores", "options", "message"),
+    [
+        ([1.0], {}, "`scores` must be two finite numbers"),
+        ([1.0, np.nan], {}, "NaN or infinities"),
+        (np.zeros(9), {"rate": 1}, r"`rate` must be in \(0, 1\)"),
+        (np.zeros(9), {"confidence": 0}, r"`confidence` must be in \(0, 1\)"),
+        (np.zeros(9), {"tail": "fat"}, "`tail` must be 'quantile' or 'pareto'"),
+        (np.arange(50.0), {"tail": "pareto"}, "needs 30 different scores"),
+        (np.arange(900.0), {"tail": "pareto", "rate": 0.2}, "must be below 0.1"),
+    ],
+)
+def test_bad_arguments_of_thresholds(scores, options, message):
+    with pytest.raises(ValueError, match=message):
+        threshold(scores, **options)
