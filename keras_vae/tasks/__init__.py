@@ -4,5 +4,14 @@ Floor 6.
 """
 
 from keras_vae.tasks.anomaly import Threshold, anomaly_score, attribution, threshold
+from keras_vae.tasks.latents import direction, edit, interpolate
 
-__all__ = ["Threshold", "anomaly_score", "attribution", "threshold"]
+__all__ = [
+    "Threshold",
+    "anomaly_score",
+    "attribution",
+    "direction",
+    "edit",
+    "interpolate",
+    "threshold",
+]

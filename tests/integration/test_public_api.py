@@ -258,7 +258,15 @@ PUBLIC = {
         "value_at",
     ],
     "keras_vae.tables": ["KINDS", "Table"],
-    "keras_vae.tasks": ["Threshold", "anomaly_score", "attribution", "threshold"],
+    "keras_vae.tasks": [
+        "Threshold",
+        "anomaly_score",
+        "attribution",
+        "direction",
+        "edit",
+        "interpolate",
+        "threshold",
+    ],
     "keras_vae.terms": ["Bound", "Context", "Draw", "ElboTerms", "LogJointGradient", "Support"],
 }
 every_module = pytest.mark.parametrize("name", PUBLIC)

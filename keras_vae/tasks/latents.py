@@ -1,0 +1,217 @@
+"""From one example to another, and towards a property: walks among the latents.
+
+Floor 6.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_vae.arguments import require_integer
+from keras_vae.geometry import poincare
+from keras_vae.models import VAE
+
+__all__ = ["direction", "edit", "interpolate"]
+
+_PATHS = ("geodesic", "linear", "spherical")
+# Angles below which sines are the angles themselves.
+_SMALL = 1e-6
+
+
+def interpolate(
+    model: VAE,
+    start: Any,
+    end: Any,
+    steps: int = 10,
+    *,
+    path: str = "geodesic",
+    condition: Any = None,
+) -> np.ndarray:
+    """Examples on the way from one to another, by their codes.
+
+    - `"geodesic"`: the shortest way where the latents live: straight among real vectors, a
+      great circle on the sphere, a geodesic of the Poincare ball.
+    - `"linear"`: straight, through whatever lies between.
+    - `"spherical"`: angle and length change evenly, so that the way between draws of a standard
+      normal in many dimensions stays where such draws are.
+
+    Args:
+        model: Any model.
+        start: `[pairs, *raw_shape]`.
+        end: The same.
+        steps: Examples of each way, both ends included; at least 2. Defaults to `10`.
+        path: One of the above. Defaults to `"geodesic"`.
+        condition: One for each pair, or one for all. Defaults to `None`.
+
+    Returns:
+        `[pairs, steps, *raw_shape]`.
+
+    Raises:
+        ValueError: If x are bad or not equally many, `path` is unknown, or the latents have
+            no such path.
+
+    Example:
+    >>> model = keras_vae.VAE(
+    ...     keras_vae.networks.MLP([8]),
+    ...     keras_vae.networks.MLP([8]),
+    ...     keras_vae.posteriors.DiagonalNormal(2),
+    ...     likelihood=keras_vae.likelihoods.Normal(),
+    ...     event_shape=(3,),
+    ... )
+    >>> way = keras_vae.tasks.interpolate(model, np.zeros([1, 3]), np.ones([1, 3]), steps=5)
+    >>> way.shape
+    (1, 5, 3)
+
+    Reference: White (2016), Sampling Generative Networks, of `"spherical"`; Mathieu et al.
+    (2019), equation 2, of the ball.
+    """
+    require_integer("steps", steps, least=2)
+    if path not in _PATHS:
+        raise ValueError(f"`path` must be one of {_PATHS}. Received: {path!r}.")
+    if len(start) != len(end):
+        raise ValueError(
+            f"`start` and `end` must have equally many examples. "
+            f"Received: {len(start)} and {len(end)}."
+        )
+    condition = model.conditions.check("condition", condition, len(start))
+    first, last = (model.encode(x, condition=condition) for x in (start, end))
+    shares = np.linspace(0, 1, steps, dtype="float32")[:, None]
+    z = np.stack([_way(model, a, b, shares, path) for a, b in zip(first, last)])
+    given = None if condition is None else np.repeat(condition, steps, axis=0)
+    x = model.decode(z.reshape(-1, *z.shape[2:]), condition=given)
+    return x.reshape(len(z), steps, *x.shape[1:])
+
+
+def direction(model: VAE, x: Any, labels: Any, *, condition: Any = None) -> np.ndarray:
+    """The way among the latents from examples without a property to those with it.
+
+    Args:
+        model: One whose latents are real vectors.
+        x: `[examples, *raw_shape]`.
+        labels: Whether each example has the property, `[examples]`.
+        condition: One per example, or one for all. Defaults to `None`.
+
+    Returns:
+        Difference of the mean codes, `[latent_dim]`: give it to `edit`.
+
+    Raises:
+        ValueError: If x is bad, labels are not one for each, or all examples have the same.
+
+    Example:
+    >>> model = keras_vae.VAE(
+    ...     keras_vae.networks.MLP([8]),
+    ...     keras_vae.networks.MLP([8]),
+    ...     keras_vae.posteriors.DiagonalNormal(2),
+    ...     likelihood=keras_vae.likelihoods.Normal(),
+    ...     event_shape=(3,),
+    ... )
+    >>> keras_vae.tasks.direction(model, np.eye(3), [True, False, False]).shape
+    (2,)
+
+    Reference: Larsen, Sonderby, Larochelle and Winther (2016), Autoencoding beyond Pixels,
+    section 4.2.
+    """
+    _require_vectors(model)
+    labels = np.asarray(labels).astype(bool)
+    if labels.shape != (len(x),) or labels.all() or not labels.any():
+        raise ValueError(
+            f"`labels` must be one truth for each of {len(x)} examples, and of both kinds. "
+            f"Received: shape {labels.shape}, {int(labels.sum())} true."
+        )
+    codes = model.encode(x, condition=condition).astype("float64")
+    difference: np.ndarray = codes[labels].mean(axis=0) - codes[~labels].mean(axis=0)
+    return difference.astype("float32")
+
+
+def edit(
+    model: VAE, x: Any, direction: Any, amount: float = 1.0, *, condition: Any = None
+) -> np.ndarray:
+    """Reconstruct examples with their codes moved along a direction.
+
+    Args:
+        model: One whose latents are real vectors.
+        x: `[examples, *raw_shape]`.
+        direction: `[latent_dim]`, such as of `direction`.
+        amount: How far; negative for the other way. Defaults to `1.0`: as far as the two kinds
+            of examples are apart.
+        condition: One per example, or one for all. Defaults to `None`.
+
+    Returns:
+        `[examples, *raw_shape]`.
+
+    Raises:
+        ValueError: If x is bad, or the direction is none of the latents.
+
+    Example:
+    >>> model = keras_vae.VAE(
+    ...     keras_vae.networks.MLP([8]),
+    ...     keras_vae.networks.MLP([8]),
+    ...     keras_vae.posteriors.DiagonalNormal(2),
+    ...     likelihood=keras_vae.likelihoods.Normal(),
+    ...     event_shape=(3,),
+    ... )
+    >>> keras_vae.tasks.edit(model, np.eye(3), [0.0, 1.0], 2.0).shape
+    (3, 3)
+    """
+    _require_vectors(model)
+    direction = np.asarray(direction, "float32")
+    if direction.shape != (model.posterior.latent_dim,):
+        raise ValueError(
+            f"`direction` must have shape ({model.posterior.latent_dim},). "
+            f"Received: {direction.shape}."
+        )
+    z = model.encode(x, condition=condition) + amount * direction
+    return model.decode(z, condition=condition)
+
+
+def _require_vectors(model: VAE) -> None:
+    if model.posterior.space != "real vectors":
+        raise ValueError(
+            f"`model` must have latents that are real vectors, which have directions. "
+            f"Received: latents that are {model.posterior.space}."
+        )
+
+
+def _way(model: VAE, a: np.ndarray, b: np.ndarray, shares: np.ndarray, path: str) -> np.ndarray:
+    """Latents from a to b, `[steps, latent_dim]`."""
+    space = model.posterior.space
+    curvature = getattr(model.posterior, "curvature", None)
+    if path == "spherical" or (path == "geodesic" and space == "points of the unit sphere"):
+        return _spherical(a, b, shares)
+    if path == "geodesic" and curvature is not None and space == poincare.space(curvature):
+        return _hyperbolic(a, b, shares, curvature)
+    if path == "geodesic" and space != "real vectors":
+        raise ValueError(
+            f"path='geodesic' needs latents that are real vectors, or points of a sphere or a "
+            f"ball. Received: latents that are {space}. Use path='linear'."
+        )
+    straight: np.ndarray = (1 - shares) * a + shares * b
+    return straight
+
+
+def _spherical(a: np.ndarray, b: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    lengths = [np.linalg.norm(z) for z in (a, b)]
+    units = [z / max(length, np.finfo("float32").tiny) for z, length in zip((a, b), lengths)]
+    angle = np.arccos(np.clip(np.dot(*units), -1, 1))
+    if angle < _SMALL:
+        weights = 1 - shares, shares
+    else:
+        weights = tuple(np.sin(share * angle) / np.sin(angle) for share in (1 - shares, shares))
+    length = (1 - shares) * lengths[0] + shares * lengths[1]
+    way: np.ndarray = length * (weights[0] * units[0] + weights[1] * units[1])
+    return way.astype("float32")
+
+
+def _hyperbolic(
+    a: np.ndarray, b: np.ndarray, shares: np.ndarray, curvature: float
+) -> np.ndarray:
+    # Move the ball so that a is its centre, where geodesics are straight, and back.
+    seen = poincare.logarithm(
+        poincare.translate(tf.constant(-a)[None], tf.constant(b)[None], curvature), curvature
+    )
+    ends = poincare.exponential(tf.constant(shares) * seen, curvature)
+    way: np.ndarray = poincare.translate(tf.constant(a)[None], ends, curvature).numpy()
+    return way
