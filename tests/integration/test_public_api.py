@@ -267,6 +267,7 @@ PUBLIC = {
         "interpolate",
         "threshold",
     ],
+    "keras_vae.tasks.scikit": ["VAEOutlierDetector", "VAETransformer"],
     "keras_vae.terms": ["Bound", "Context", "Draw", "ElboTerms", "LogJointGradient", "Support"],
 }
 every_module = pytest.mark.parametrize("name", PUBLIC)

@@ -1,0 +1,248 @@
+"""Estimators for scikit-learn: a table in, codes or outliers out, in pipelines and searches.
+
+They are not imported by `keras_vae.tasks`, for scikit-learn takes time to import.
+
+Floor 6.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Self
+
+import keras
+import numpy as np
+import sklearn.base
+import sklearn.utils
+import sklearn.utils.validation
+import tensorflow as tf
+
+from keras_vae import likelihoods, networks, numerics, posteriors, preprocessors
+from keras_vae.models import VAE
+
+__all__ = ["VAEOutlierDetector", "VAETransformer"]
+
+# Draws of q(z|x) that a score is the mean of.
+_SAMPLES = 16
+
+
+class _Estimator(sklearn.base.BaseEstimator):
+    """A VAE of standardised columns, made to fit."""
+
+    def __init__(
+        self,
+        latent_dim: int = 2,
+        *,
+        hidden: Sequence[int] = (64,),
+        epochs: int = 100,
+        batch_size: int = 64,
+        learning_rate: float = 1e-3,
+        random_state: Any = None,
+        verbose: Any = 0,
+    ) -> None:
+        self.latent_dim = latent_dim
+        self.hidden = hidden
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _fit(self, X: Any) -> np.ndarray:
+        rows: np.ndarray = sklearn.utils.validation.validate_data(
+            self, X, dtype="float64", ensure_min_samples=2
+        )
+        seed = int(sklearn.utils.check_random_state(self.random_state).randint(2**31 - 1))
+        with _seeded(seed):
+            self.model_ = VAE(
+                networks.MLP(list(self.hidden)),
+                networks.MLP(list(self.hidden)[::-1]),
+                posteriors.DiagonalNormal(self.latent_dim),
+                likelihood=likelihoods.Normal("learned"),
+                preprocessor=preprocessors.Standardization(),
+                event_shape=rows.shape[1:],
+                seed=seed,
+            )
+            self.model_.compile(keras.optimizers.Adam(self.learning_rate))
+            self.model_.fit(
+                rows, epochs=self.epochs, batch_size=self.batch_size, verbose=self.verbose
+            )
+        return rows
+
+    def _checked(self, X: Any) -> np.ndarray:
+        sklearn.utils.validation.check_is_fitted(self)
+        checked: np.ndarray = sklearn.utils.validation.validate_data(
+            self, X, dtype="float64", reset=False
+        )
+        return checked
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Evidence lower bound of each row in nats, of raw columns: higher is more normal.
+
+        The draws of q(z|x) use the same noise for all rows, so that a row's score depends on
+        nothing but the row.
+        """
+        return self._bounds(self._checked(X))
+
+    def _bounds(self, X: np.ndarray) -> np.ndarray:
+        model = self.model_
+        standardization: Any = model.preprocessor
+
+        def bound(x: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor]:
+            y = model.preprocessed(x)
+            shared = numerics.draw_noise(
+                model.posterior.noise_spec(), [_SAMPLES, 1], numerics.key_from_seed(0)
+            )
+            noise = {name: tf.repeat(n, tf.shape(x)[0], axis=1) for name, n in shared.items()}
+            terms = model.elbo_terms(y, y, {"posterior": noise}, model.context(), ())
+            value = tf.reduce_mean(terms.log_likelihood, axis=0) - tf.reduce_sum(terms.kl, -1)
+            return (value + standardization.log_det(x),)
+
+        found: np.ndarray = model.in_batches("shared noise", bound, X, 1024)[0]
+        return found.astype("float64")
+
+
+class VAETransformer(
+    sklearn.base.ClassNamePrefixFeaturesOutMixin, sklearn.base.TransformerMixin, _Estimator
+):
+    """Reduce the dimension of a table by a VAE.
+
+    Columns are standardised; the posterior is a diagonal normal, the likelihood a normal whose
+    scale is learned. For anything else make a `keras_vae.VAE`.
+
+    Args:
+        latent_dim: Columns of the codes. Defaults to `2`.
+        hidden: Units of the encoder's hidden layers, and in reverse of the decoder's. Defaults
+            to `(64,)`.
+        epochs: Of training. Defaults to `100`.
+        batch_size: Of training. Defaults to `64`.
+        learning_rate: Of Adam. Defaults to `1e-3`.
+        random_state: As in scikit-learn. Defaults to `None`.
+        verbose: As in Keras. Defaults to `0`.
+
+    Attributes:
+        model_: The trained `keras_vae.VAE`, to save, look at and export.
+
+    Example:
+    >>> from keras_vae.tasks.scikit import VAETransformer
+    >>> x = np.random.default_rng(0).normal(size=(50, 4))
+    >>> VAETransformer(latent_dim=2, epochs=2, random_state=0).fit_transform(x).shape
+    (50, 2)
+
+    Reference: Kingma and Welling (2014), Auto-Encoding Variational Bayes.
+    """
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Train on rows, `[examples, columns]`."""
+        self._fit(X)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Codes of rows: means of q(z|x), `[examples, latent_dim]`."""
+        X = self._checked(X)
+        codes: np.ndarray = self.model_.encode(X)
+        return codes
+
+    def inverse_transform(self, X: Any) -> np.ndarray:
+        """Rows that codes stand for: means of p(x|z), `[examples, columns]`."""
+        sklearn.utils.validation.check_is_fitted(self)
+        return self.model_.decode(sklearn.utils.check_array(X))
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean of `score_samples`: what a search over parameters maximises."""
+        return float(np.mean(self.score_samples(X)))
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.latent_dim
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+class VAEOutlierDetector(sklearn.base.OutlierMixin, _Estimator):
+    """Tell rows of a table that are unlike the rest, by the evidence lower bound of a VAE.
+
+    Args:
+        contamination: Share of the training rows that count as outliers. Defaults to `0.1`.
+        latent_dim: As in `VAETransformer`. Defaults to `2`.
+        hidden: As in `VAETransformer`. Defaults to `(64,)`.
+        epochs: As in `VAETransformer`. Defaults to `100`.
+        batch_size: As in `VAETransformer`. Defaults to `64`.
+        learning_rate: As in `VAETransformer`. Defaults to `1e-3`.
+        random_state: As in scikit-learn. Defaults to `None`.
+        verbose: As in Keras. Defaults to `0`.
+
+    Attributes:
+        model_: The trained `keras_vae.VAE`, to save, look at and export.
+        offset_: Scores below it are outliers'.
+
+    Raises:
+        ValueError: From `fit`, if `contamination` is not in (0, 0.5].
+
+    Example:
+    >>> from keras_vae.tasks.scikit import VAEOutlierDetector
+    >>> x = np.random.default_rng(0).normal(size=(100, 4))
+    >>> x[0] = 30.0
+    >>> int(VAEOutlierDetector(epochs=5, random_state=0).fit_predict(x)[0])
+    -1
+
+    Reference: An and Cho (2015), with the bound in place of its first term.
+    """
+
+    def __init__(
+        self,
+        contamination: float = 0.1,
+        *,
+        latent_dim: int = 2,
+        hidden: Sequence[int] = (64,),
+        epochs: int = 100,
+        batch_size: int = 64,
+        learning_rate: float = 1e-3,
+        random_state: Any = None,
+        verbose: Any = 0,
+    ) -> None:
+        super().__init__(
+            latent_dim,
+            hidden=hidden,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.contamination = contamination
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Train on rows, `[examples, columns]`, of which some may be outliers."""
+        if not 0 < self.contamination <= 0.5:
+            raise ValueError(
+                f"`contamination` must be in (0, 0.5]. Received: {self.contamination}."
+            )
+        bounds = self._bounds(self._fit(X))
+        self.offset_ = float(np.percentile(bounds, 100 * self.contamination))
+        return self
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """`score_samples` less `offset_`: below 0 for outliers, `[examples]`."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> np.ndarray:
+        """-1 for outliers, 1 for others, `[examples]`."""
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Seed Keras, and leave Python's and NumPy's generators as they were."""
+    states = random.getstate(), np.random.get_state()
+    keras.utils.set_random_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])

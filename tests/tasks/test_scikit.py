@@ -1,0 +1,100 @@
+"""scikit-learn's own checks, and estimators against the model they hold."""
+
+import random
+
+import numpy as np
+import pytest
+import sklearn.datasets
+import sklearn.linear_model
+import sklearn.metrics
+import sklearn.model_selection
+import sklearn.pipeline
+import sklearn.preprocessing
+import sklearn.utils.estimator_checks
+
+from keras_vae.tasks.scikit import VAEOutlierDetector, VAETransformer
+
+QUICK = {"epochs": 2, "hidden": (8,), "random_state": 0}
+# Products of matrices of other heights round differently in float32: to 1e-6, not 1e-7.
+ROUNDING = {
+    "check_methods_subset_invariance": "float32",
+    "check_methods_sample_order_invariance": "float32",
+}
+
+
+@pytest.fixture(scope="module")
+def cancer():
+    data = sklearn.datasets.load_breast_cancer()
+    return data.data, data.target
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    "estimator", [VAETransformer(**QUICK), VAEOutlierDetector(**QUICK)], ids=str
+)
+def test_scikit_learns_checks(estimator):
+    sklearn.utils.estimator_checks.check_estimator(
+        estimator, expected_failed_checks=ROUNDING, on_skip=None
+    )
+
+
+def test_codes_and_rows_are_those_of_the_model(cancer):
+    x, _ = cancer
+    reduced = VAETransformer(3, **QUICK).fit(x)
+    codes = reduced.transform(x)
+    np.testing.assert_array_equal(codes, reduced.model_.encode(x))
+    np.testing.assert_array_equal(
+        reduced.inverse_transform(codes), reduced.model_.decode(codes)
+    )
+    assert list(reduced.get_feature_names_out()) == [f"vaetransformer{i}" for i in range(3)]
+    again = VAETransformer(3, **QUICK).fit(x)
+    np.testing.assert_array_equal(again.transform(x), codes)
+
+
+def test_scores_are_bounds_that_depend_on_the_row_alone(cancer):
+    x, _ = cancer
+    reduced = VAETransformer(**QUICK).fit(x)
+    scores = reduced.score_samples(x)
+    several = [reduced.model_.elbo(x, raw=True, samples=16, seed=seed) for seed in range(40)]
+    error = np.std(several, axis=0)
+    assert np.all(np.abs(scores - np.mean(several, axis=0)) < 6 * error + 1e-3)
+    np.testing.assert_allclose(
+        reduced.score_samples(x[::-1])[::-1], scores, rtol=1e-5, atol=1e-3
+    )
+    np.testing.assert_allclose(reduced.score(x), scores.mean())
+
+
+def test_fit_leaves_the_generators_of_others_alone(cancer):
+    random.seed(1)
+    np.random.seed(1)
+    expected = random.random(), np.random.rand()
+    random.seed(1)
+    np.random.seed(1)
+    VAETransformer(epochs=1, hidden=(4,), random_state=3).fit(cancer[0][:20])
+    assert (random.random(), np.random.rand()) == expected
+
+
+def test_pipeline_and_search(cancer):
+    x, y = cancer
+    steps = [
+        ("reduce", VAETransformer(epochs=15, random_state=0)),
+        ("classify", sklearn.linear_model.LogisticRegression()),
+    ]
+    pipeline = sklearn.pipeline.Pipeline(steps)
+    search = sklearn.model_selection.GridSearchCV(
+        pipeline, {"reduce__latent_dim": [2, 5]}, cv=2
+    )
+    search.fit(x, y)
+    assert search.best_score_ > 0.9
+
+
+def test_outliers_are_found(cancer):
+    x, y = cancer
+    benign = x[y == 1]
+    detector = VAEOutlierDetector(0.05, epochs=60, random_state=0).fit(benign[:250])
+    assert abs(np.mean(detector.predict(benign[:250]) == -1) - 0.05) < 0.01
+    held_out = np.concatenate([benign[250:], x[y == 0]])
+    truth = np.arange(len(held_out)) >= len(benign) - 250
+    assert sklearn.metrics.roc_auc_score(truth, -detector.score_samples(held_out)) > 0.85
+    with pytest.raises(ValueError, match=r"`contamination` must be in \(0, 0.5\]"):
+        VAEOutlierDetector(0.9).fit(x)
