@@ -1,7 +1,5 @@
 """Estimators for scikit-learn: a table in, codes or outliers out, in pipelines and searches.
 
-They are not imported by `keras_vae.tasks`, for scikit-learn takes time to import.
-
 Floor 6.
 """
 
@@ -126,9 +124,9 @@ class VAETransformer(
         model_: The trained `keras_vae.VAE`, to save, look at and export.
 
     Example:
-    >>> from keras_vae.tasks.scikit import VAETransformer
     >>> x = np.random.default_rng(0).normal(size=(50, 4))
-    >>> VAETransformer(latent_dim=2, epochs=2, random_state=0).fit_transform(x).shape
+    >>> reduced = keras_vae.tasks.VAETransformer(latent_dim=2, epochs=2, random_state=0)
+    >>> reduced.fit_transform(x).shape
     (50, 2)
 
     Reference: Kingma and Welling (2014), Auto-Encoding Variational Bayes.
@@ -185,10 +183,10 @@ class VAEOutlierDetector(sklearn.base.OutlierMixin, _Estimator):
         ValueError: From `fit`, if `contamination` is not in (0, 0.5].
 
     Example:
-    >>> from keras_vae.tasks.scikit import VAEOutlierDetector
     >>> x = np.random.default_rng(0).normal(size=(100, 4))
     >>> x[0] = 30.0
-    >>> int(VAEOutlierDetector(epochs=5, random_state=0).fit_predict(x)[0])
+    >>> detector = keras_vae.tasks.VAEOutlierDetector(epochs=5, random_state=0)
+    >>> int(detector.fit_predict(x)[0])
     -1
 
     Reference: An and Cho (2015), with the bound in place of its first term.

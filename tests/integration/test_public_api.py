@@ -260,6 +260,8 @@ PUBLIC = {
     "keras_vae.tables": ["KINDS", "Table"],
     "keras_vae.tasks": [
         "Threshold",
+        "VAEOutlierDetector",
+        "VAETransformer",
         "anomaly_score",
         "attribution",
         "direction",
@@ -267,7 +269,6 @@ PUBLIC = {
         "interpolate",
         "threshold",
     ],
-    "keras_vae.tasks.scikit": ["VAEOutlierDetector", "VAETransformer"],
     "keras_vae.terms": ["Bound", "Context", "Draw", "ElboTerms", "LogJointGradient", "Support"],
 }
 every_module = pytest.mark.parametrize("name", PUBLIC)

@@ -12,7 +12,7 @@ import sklearn.pipeline
 import sklearn.preprocessing
 import sklearn.utils.estimator_checks
 
-from keras_vae.tasks.scikit import VAEOutlierDetector, VAETransformer
+from keras_vae.tasks import VAEOutlierDetector, VAETransformer
 
 QUICK = {"epochs": 2, "hidden": (8,), "random_state": 0}
 # Products of matrices of other heights round differently in float32: to 1e-6, not 1e-7.
