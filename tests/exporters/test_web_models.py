@@ -1,0 +1,213 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_vae import exporters, likelihoods, networks, posteriors, priors
+from tests.exporters.page import (
+    SHOWN,
+    assert_shows,
+    decoded,
+    described,
+    latents,
+    pixels,
+    shown,
+)
+from tests.exporters.support import make_model
+
+
+@pytest.mark.thorough
+def test_conditions_and_addresses(runtime, browse, tmp_path):
+    model = make_model(condition_shape=(4,))
+    names = ["zero", "one", "two", "<b>three</b>"]
+    manifest = exporters.export_web(model, tmp_path, labels=names, runtime=runtime)
+    result = browse(
+        tmp_path,
+        manifest,
+        [
+            *shown(),
+            ["see", "location.hash"],
+            ["click", "#condition label:nth-child(4)"],
+            *shown(),
+            ["see", "document.querySelector('#condition label:last-child').innerText"],
+        ],
+        address="#z=0.5,-1.25,7&label=2",
+    )
+    assert result["errors"] == []
+    seen = result["seen"]
+    z = [0.5, -1.25, 7]
+    for text, label, picture in (seen[:3], seen[4:7]):
+        assert latents(text).tolist() == z
+        assert_shows(model, picture, z, label)
+    assert [seen[1], seen[5]] == [2, 3]
+    assert seen[3] == "#z=0.5,-1.25,7&label=2"
+    assert seen[7] == names[3]
+
+
+@pytest.mark.thorough
+def test_colours_and_ranges(runtime, browse, tmp_path):
+    model = make_model(event_shape=(6, 9, 3), likelihood=likelihoods.Normal(0.1))
+    x = np.random.default_rng(0).uniform(-2, 3, [5, 6, 9, 3]).astype("float32")
+    manifest = exporters.export_web(model, tmp_path, data=x, runtime=runtime)
+    result = browse(tmp_path, manifest, shown())
+    z, _, picture = result["seen"]
+    level = (decoded(model, latents(z)) - x.min()) / (x.max() - x.min())
+    got = np.reshape(picture[2], [6, 9, 4])[..., :3]
+    assert np.max(np.abs(got - 255 * np.clip(level, 0, 1))) <= 1
+    assert np.ptp(got, axis=-1).max() > 5  # of colours
+
+
+@pytest.mark.slow
+def test_curves_and_sound(runtime, browse, tmp_path):
+    model = make_model(
+        event_shape=(400,), encoder=networks.MLP([8]), likelihood=likelihoods.Normal()
+    )
+    manifest = exporters.export_web(model, tmp_path, sample_rate=4000, runtime=runtime)
+    result = browse(
+        tmp_path,
+        manifest,
+        [
+            *shown(),
+            ["see", "document.getElementById('play').textContent"],
+            ["click", "#play"],
+            ["until", "#play", "Stop"],
+            ["until", "#play", "Play"],
+        ],
+    )
+    assert result["errors"] == []
+    z, _, (width, height, data), button = result["seen"]
+    assert button == "Play"
+    # The curve: in each column, the middle of its colour against the value there.
+    rgba = np.reshape(data, [height, width, 4])
+    blue = (rgba[..., 3] > 200) & (rgba[..., 2] > rgba[..., 0] + 60)
+    display, wanted = described(tmp_path)["display"], decoded(model, latents(z))
+    share = (wanted - display["low"]) / (display["high"] - display["low"])
+    for step in range(2, 398, 7):
+        column = round(16 + step / 399 * (width - 32))
+        near = share[step - 2 : step + 3]
+        rows = np.flatnonzero(blue[:, column])
+        ends = height - 16 - np.array([near.max(), near.min()]) * (height - 32)
+        assert rows.size > 0
+        assert ends[0] - 4 <= rows.mean() <= ends[1] + 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "decoder",
+    [
+        networks.MLP([16]),
+        networks.RecurrentDecoder([8], autoregressive=True, vocabulary=5),
+    ],
+    ids=["at once", "one by one"],
+)
+def test_text(runtime, browse, tmp_path, decoder):
+    model = make_model(
+        event_shape=(12, 1),
+        encoder=networks.MLP([8]),
+        decoder=decoder,
+        likelihood=likelihoods.Categorical(5, end_token=4),
+    )
+    vocabulary = ["a", "b", "c", "<b>", ""]
+    manifest = exporters.export_web(model, tmp_path, vocabulary=vocabulary, runtime=runtime)
+    words = "document.getElementById('text').textContent"
+    result = browse(
+        tmp_path, manifest, [["click", "#sample"], ["see", SHOWN], ["see", words]] * 6
+    )
+    assert result["errors"] == []
+    seen = result["seen"]
+    texts = set()
+    for z, text in zip(seen[::2], seen[1::2]):
+        tokens = decoded(model, latents(z))[:, 0].astype(int).tolist()
+        stop = tokens.index(4) if 4 in tokens else 12
+        assert text == " ".join(vocabulary[token] for token in tokens[:stop])
+        texts.add(text)
+    assert len(texts) > 1
+
+
+def test_ranges_of_other_priors(tmp_path):
+    model = make_model(prior=priors.Laplace(scale=2.0))
+    exporters.export_web(model, tmp_path)
+    told = described(tmp_path)
+    # Of a Laplace distribution, one in 740 is beyond scale * log(1 / 0.0027).
+    np.testing.assert_allclose(told["latent"]["high"], 2 * np.log(1 / 0.0027), rtol=0.3)
+    np.testing.assert_allclose(told["latent"]["low"], -2 * np.log(1 / 0.0027), rtol=0.3)
+
+
+class PythonPrior(priors.NormalMixture):
+    """Calls back into Python, which no file can hold."""
+
+    def sample(self, noise, context):
+        z = super().sample(noise, context)
+        return tf.ensure_shape(tf.py_function(lambda z: z, [z], z.dtype), z.shape)
+
+
+@pytest.mark.thorough
+def test_no_button_for_a_prior_that_onnx_cannot_hold(runtime, browse, tmp_path):
+    model = make_model(prior=PythonPrior(components=2))
+    manifest = exporters.export_web(model, tmp_path, runtime=runtime)
+    assert set(manifest.signatures) == {"decode"}
+    result = browse(
+        tmp_path, manifest, [["see", "document.getElementById('sample').hidden"], *shown()]
+    )
+    assert result["errors"] == []
+    hidden, z, _, picture = result["seen"]
+    assert hidden
+    assert_shows(model, picture, latents(z))
+
+
+@pytest.mark.thorough
+def test_one_latent(runtime, browse, tmp_path):
+    model = make_model(posterior=posteriors.DiagonalNormal(latent_dim=1))
+    manifest = exporters.export_web(model, tmp_path, runtime=runtime)
+    hidden = ["see", "document.getElementById('map').hidden"]
+    result = browse(tmp_path, manifest, [hidden, ["press", "#z0", "End", 1], *shown()])
+    assert result["errors"] == []
+    assert result["seen"][:2] == [True, "z = [3]"]
+    assert_shows(model, result["seen"][3], [3])
+
+
+@pytest.mark.thorough
+def test_samples_of_a_prior_of_labels(runtime, browse, tmp_path):
+    model = make_model(prior=priors.ConditionalNormal(units=[8]), condition_shape=(2,))
+    for variable in model.prior.trainable_variables:
+        variable.assign(8 * variable if "kernel" in variable.name else 0 * variable - 2)
+    manifest = exporters.export_web(model, tmp_path, runtime=runtime)
+    draws = 30
+    each = [["click", "#sample"], ["see", SHOWN]] * draws
+    result = browse(
+        tmp_path, manifest, [*each, ["click", "#condition label:nth-child(2)"], *each]
+    )
+    assert result["errors"] == []
+    z = np.array([latents(text) for text in result["seen"]]).reshape([2, draws, 3])
+    for label, drawn in enumerate(z):
+        p = model.prior.distribution(
+            model.context(condition=np.eye(2, dtype="float32")[[label]])
+        )
+        standardised = (drawn - p.mean()) / p.stddev()
+        # Five standard errors.
+        assert np.max(np.abs(np.mean(standardised, axis=0))) < 5 / np.sqrt(draws)
+        assert abs(np.std(standardised) - 1) < 5 / np.sqrt(2 * 3 * draws)
+
+
+@pytest.mark.slow
+def test_samples_of_a_prior_with_modes(runtime, browse, tmp_path):
+    prior = priors.NormalMixture(components=2)
+    model = make_model(prior=prior)
+    means = np.array([[-4, 4, 0], [4, 4, 0]], "float32")
+    prior.loc.assign(means)
+    prior.logits.assign(np.log([0.2, 0.8]))
+    prior.raw_scale.assign(np.full([2, 3], -2.0))  # scales of 0.13
+    manifest = exporters.export_web(model, tmp_path, runtime=runtime)
+    assert set(manifest.signatures) == {"decode", "generate"}
+    draws = 40
+    result = browse(
+        tmp_path, manifest, [*[["click", "#sample"], ["see", SHOWN]] * draws, pixels()]
+    )
+    assert result["errors"] == []
+    *texts, picture = result["seen"]
+    z = np.array([latents(text) for text in texts])
+    assert_shows(model, picture, z[-1])
+    distances = np.linalg.norm(z[:, None] - means, axis=-1)
+    assert np.max(np.min(distances, axis=1)) < 1
+    # Five standard errors.
+    assert abs(np.mean(np.argmin(distances, axis=1)) - 0.8) < 5 * 0.4 / np.sqrt(draws)
+    assert described(tmp_path)["latent"]["low"][0] == pytest.approx(-4.35, abs=0.2)
