@@ -20,6 +20,7 @@ __all__ = [
     "check_model",
     "check_opset",
     "check_tolerance",
+    "reason_of",
     "unregistered_class",
 ]
 
@@ -95,6 +96,11 @@ def check_opset(opset: Any, supported: range) -> None:
             f"`opset` must be an integer from {supported[0]} to {supported[-1]}. "
             f"Received: opset={opset!r}."
         )
+
+
+def reason_of(error: ExportError) -> str:
+    """What an error says of a part of an export, where the rest was written."""
+    return str(error).removesuffix(" Nothing was written.")
 
 
 def unregistered_class(error: Exception) -> str | None:

@@ -24,6 +24,7 @@ from keras_vae.exporters.checks import (
     check_folder,
     check_model,
     check_tolerance,
+    reason_of,
 )
 from keras_vae.exporters.manifest import Manifest, SignatureEntry, TensorEntry
 from keras_vae.exporters.onnx_variants import (
@@ -89,6 +90,7 @@ def export(
     tolerance: float,
     signatures: Sequence[str] | None = None,
     source: Portable | None = None,
+    left_out: Mapping[str, str] | None = None,
 ) -> Manifest:
     """Export a model to a target.
 
@@ -100,6 +102,8 @@ def export(
         signatures: What to export; each must succeed. Defaults to `None`: all that the target
             can run. The manifest says what was left out, and why.
         source: What leaves, if not the model's signatures as they are. Defaults to `None`.
+        left_out: What the caller found that the target cannot run -> why, for the manifest.
+            Defaults to `None`: nothing.
 
     Returns:
         What was written and measured.
@@ -116,7 +120,7 @@ def export(
     manifests.merged(path)
     with staging(path) as stage:
         portable_model = portable(model, signatures) if source is None else source
-        converted, left_out = _converted(target, portable_model, signatures is not None)
+        converted, unsupported = _converted(target, portable_model, signatures is not None)
         chosen = [s for s in portable_model.signatures if s.name in converted]
         for artefact in _artefacts(target, chosen):
             marker = "" if artefact in target.extras else target.marker
@@ -132,14 +136,13 @@ def export(
             else:
                 path_of_failed.unlink()
         variants, too_rough = _variants(target, chosen, stage)
-        left_out.update({**failed, **too_rough})
         manifest = _manifest(
             target,
             model,
             portable_model,
             chosen,
             variants,
-            left_out,
+            {**(left_out or {}), **unsupported, **failed, **too_rough},
             measured,
             tolerance,
             stage,
@@ -166,7 +169,7 @@ def _converted(
             if all_must:
                 raise
             first = first or error
-            left_out[signature.name] = str(error).removesuffix(" Nothing was written.")
+            left_out[signature.name] = reason_of(error)
     if first is not None and not converted:
         raise first
     return converted, left_out
@@ -212,8 +215,7 @@ def _variants(
                 entry = measure_variant(source, small, signature)
             except ExportError as error:
                 small.unlink(missing_ok=True)
-                reason = str(error).removesuffix(" Nothing was written.")
-                why_not[f"{signature.name}.{kind}"] = reason
+                why_not[f"{signature.name}.{kind}"] = reason_of(error)
             else:
                 found.setdefault(signature.name, {})[kind] = entry
         if not any(kind in kinds for kinds in found.values()):

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from keras_vae.exporters.checks import UnsupportedError, check_model
+from keras_vae.exporters.checks import UnsupportedError, check_model, reason_of
 from keras_vae.exporters.explorer import TIMES, Options, check_explorable, describe
 from keras_vae.exporters.manifest import Manifest
 from keras_vae.exporters.onnx import OPSET, to_proto
@@ -73,7 +73,8 @@ def export_web(
     `folder/web` holds static files for any web server; `python -m http.server` in there will
     do. Nothing leaves the browser. The ONNX files are verified as in `export_onnx` before the
     folder appears. Besides the decoder that is `generate`, for priors other than the standard
-    normal; where ONNX cannot hold it, the page has no button that samples.
+    normal; where ONNX cannot hold it, the page has no button that samples, and says why, as
+    does the manifest.
 
     Args:
         model: Its latents must be real vectors; a condition must be a label.
@@ -122,10 +123,11 @@ def export_web(
     source = _runtime(runtime)
     options = Options(data, labels, vocabulary, sample_rate, title)
     check_explorable(model, options)
+    write = functools.partial(_write, model=model, options=options, runtime=source)
     target = Target(
         name="web",
         convert=functools.partial(to_proto, opset=OPSET),
-        write=functools.partial(_write, model=model, options=options, runtime=source),
+        write=write,
         path=lambda name: _FOLDER,
         served_as=lambda name: name,
         marker=_DESCRIPTION,
@@ -141,9 +143,11 @@ def export_web(
         return export(target, model, folder, tolerance, ["decode"])
     try:
         return export(target, model, folder, tolerance, ["decode", "generate"])
-    except UnsupportedError:
+    except UnsupportedError as error:
         # Without a button that samples, then.
-        return export(target, model, folder, tolerance, ["decode"])
+        why = {"generate": reason_of(error)}
+        target = target._replace(write=functools.partial(write, left_out=why))
+        return export(target, model, folder, tolerance, ["decode"], left_out=why)
 
 
 def _runtime(runtime: Any) -> _Runtime:
@@ -180,6 +184,7 @@ def _write(
     model: VAE,
     options: Options,
     runtime: _Runtime,
+    left_out: Mapping[str, str] | None = None,
 ) -> None:
     page = stage / _FOLDER
     shutil.copytree(_PAGE, page)
@@ -198,6 +203,7 @@ def _write(
         **describe(model, options),
         "prior": _prior(model, functions),
         "functions": functions,
+        "left_out": dict(left_out or {}),
         "runtime": _copied(runtime, page),
         "facts": _facts(model, runtime),
     }

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -140,17 +142,29 @@ class PythonPrior(priors.NormalMixture):
         return tf.ensure_shape(tf.py_function(lambda z: z, [z], z.dtype), z.shape)
 
 
+def test_why_there_is_no_button_that_samples(tmp_path):
+    model = make_model(prior=PythonPrior(components=2))
+    manifest = exporters.export_web(model, tmp_path)
+    assert set(manifest.signatures) == {"decode"}
+    assert set(manifest.left_out) == {"generate"}
+    assert "no op for 'EagerPyFunc'" in manifest.left_out["generate"]
+    assert "Nothing was written" not in manifest.left_out["generate"]
+    stored = json.loads((tmp_path / "manifest.json").read_text())["targets"]["web"]
+    assert stored["left_out"] == described(tmp_path)["left_out"] == manifest.left_out
+
+
 @pytest.mark.thorough
 def test_no_button_for_a_prior_that_onnx_cannot_hold(runtime, browse, tmp_path):
     model = make_model(prior=PythonPrior(components=2))
     manifest = exporters.export_web(model, tmp_path, runtime=runtime)
     assert set(manifest.signatures) == {"decode"}
-    result = browse(
-        tmp_path, manifest, [["see", "document.getElementById('sample').hidden"], *shown()]
-    )
+    hidden = "document.getElementById('sample').hidden"
+    said = "document.getElementById('no-sample').innerText"
+    result = browse(tmp_path, manifest, [["see", hidden], ["see", said], *shown()])
     assert result["errors"] == []
-    hidden, z, _, picture = result["seen"]
+    hidden, said, z, _, picture = result["seen"]
     assert hidden
+    assert said == f"No button samples: {manifest.left_out['generate']}"
     assert_shows(model, picture, latents(z))
 
 
@@ -198,12 +212,15 @@ def test_samples_of_a_prior_with_modes(runtime, browse, tmp_path):
     prior.raw_scale.assign(np.full([2, 3], -2.0))  # scales of 0.13
     manifest = exporters.export_web(model, tmp_path, runtime=runtime)
     assert set(manifest.signatures) == {"decode", "generate"}
+    assert manifest.left_out == {}
     draws = 40
+    no_note = ["see", "document.getElementById('no-sample').hidden"]
     result = browse(
-        tmp_path, manifest, [*[["click", "#sample"], ["see", SHOWN]] * draws, pixels()]
+        tmp_path, manifest, [*[["click", "#sample"], ["see", SHOWN]] * draws, no_note, pixels()]
     )
     assert result["errors"] == []
-    *texts, picture = result["seen"]
+    *texts, no_note, picture = result["seen"]
+    assert no_note
     z = np.array([latents(text) for text in texts])
     assert_shows(model, picture, z[-1])
     distances = np.linalg.norm(z[:, None] - means, axis=-1)

@@ -148,7 +148,7 @@ class Explorer {
   // What is on the page.
 
   #write() {
-    const { title, subtitle, latent, display, facts, prior } = this.config;
+    const { title, subtitle, latent, display, facts, prior, left_out: leftOut } = this.config;
     document.title = title;
     $("title").textContent = title;
     $("subtitle").textContent = subtitle;
@@ -159,6 +159,8 @@ class Explorer {
       [$("output").width, $("output").height] = this.display.size("output");
     }
     $("sample").hidden = !prior; // one that the page cannot draw from
+    $("no-sample").hidden = !leftOut.generate;
+    $("no-sample").textContent = `No button samples: ${leftOut.generate}`;
     $("play").hidden = display.kind !== "audio";
     for (const [name, value] of Object.entries(facts)) {
       const pair = document.createElement("div");
