@@ -3,7 +3,7 @@
     KERAS_VAE_DATA=... python benchmarks/nll.py --peers PYTHON
 
 Both have the same networks, 784-512-10-512-784, untrained: the arithmetic does not depend on
-the weights. Rates are of 200 digits, in turn for several rounds, each in a process of its own,
+the weights. Rates are of 100 digits, in turn for several rounds, each in a process of its own,
 pythae at its fastest batch size; then keras_vae does all 10,000 once. pythae's time for these
 is extrapolated. `PYTHON` is one that has torch and pythae. Results go to `results/nll.json`.
 """
@@ -24,7 +24,7 @@ from speed import HERE, processor, run, spread
 
 import keras_vae
 
-SUBSET, ALL, SAMPLES, ROUNDS = 200, 10_000, 5_000, 5
+SUBSET, ALL, SAMPLES, ROUNDS = 100, 10_000, 5_000, 5
 
 
 def main():
