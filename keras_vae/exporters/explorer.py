@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae import numerics
-from keras_vae.likelihoods import Categorical
+from keras_vae.likelihoods import Categorical, Columns
 from keras_vae.models import VAE
 from keras_vae.priors import StandardNormal
 
@@ -113,6 +113,7 @@ def _subtitle(model: VAE, options: Options) -> str:
         "image": f"images of {TIMES.join(map(str, shape[:2][::-1]))} pixels",
         "line": f"curves of {shape[0]} points",
         "bars": f"{shape[0]} values",
+        "table": f"rows of {shape[0]} columns",
         "audio": f"{shape[0] / (options.sample_rate or 1):.2g} s of sound",
         "text": f"texts of {shape[0]} tokens",
     }
@@ -250,6 +251,8 @@ def _kind(model: VAE, options: Options) -> str:
             f"Categories are shown as text: pass vocabulary=[...], a word or character for "
             f"each of the {likelihood.classes}. {given}"
         )
+    if isinstance(likelihood, Columns) and len(shape) == 1:
+        return "table"
     if len(shape) == 1:
         return "bars" if shape[0] <= _BARS_AT_MOST else "line"
     if len(shape) == 2:
@@ -288,6 +291,10 @@ def _display(model: VAE, options: Options, draws: np.ndarray) -> dict[str, Any]:
             "vocabulary": [str(word) for word in options.vocabulary],
             "end": model.likelihood.end_token,
         }
+    if kind == "table":
+        lows, highs = _column_ranges(model, options, draws)
+        names = list(model.likelihood.columns)
+        return {"kind": kind, "columns": names, "low": lows.tolist(), "high": highs.tolist()}
     low, high = _range(model, options, draws)
     display = {"kind": kind, "low": low, "high": high}
     if options.sample_rate is not None:
@@ -305,11 +312,31 @@ def _range(model: VAE, options: Options, draws: np.ndarray) -> tuple[float, floa
         )
         raw = model.restored(numerics.as_density(events)).numpy()
         return float(raw.min()), float(raw.max())
-    if options.data is not None:
-        values = np.asarray(_split(options.data)[0])
-    else:
-        z = draws[:_DECODED]
-        condition = model.conditions.shape and _one_hot(model.conditions.shape[0])[: len(z)]
-        values = model.decode(z, condition=condition)
+    values = _values(model, options, draws)
     low, high = np.nanmin(values), np.nanmax(values)
     return float(low), float(_above(low, high))
+
+
+def _column_ranges(
+    model: VAE, options: Options, draws: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The ends of each column of a table, for columns have units of their own."""
+    values = np.asarray(_values(model, options, draws), "float64")
+    values = np.where(np.all(np.isnan(values), axis=0), 0.0, values)
+    low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+    if model.preprocessor is None:
+        for column, part in enumerate(model.likelihood.columns.values()):
+            lower, upper = part.support.lower, part.support.upper
+            if lower is not None and upper is not None:
+                low[column], high[column] = lower, upper
+    return low, _above(low, high)
+
+
+def _values(model: VAE, options: Options, draws: np.ndarray) -> np.ndarray:
+    """Events as they come: the data, or some that are decoded."""
+    if options.data is not None:
+        return np.asarray(_split(options.data)[0])
+    z = draws[:_DECODED]
+    condition = model.conditions.shape and _one_hot(model.conditions.shape[0])[: len(z)]
+    decoded: np.ndarray = model.decode(z, condition=condition)
+    return decoded

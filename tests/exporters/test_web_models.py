@@ -92,6 +92,88 @@ def test_curves_and_sound(runtime, browse, tmp_path):
         assert ends[0] - 4 <= rows.mean() <= ends[1] + 4
 
 
+def make_table(**changes):
+    columns = {
+        "age": likelihoods.Normal("learned"),
+        "<b>town</b>": likelihoods.Categorical(5),
+        "smoker": likelihoods.Bernoulli(),
+        "income": likelihoods.LogNormal("learned"),
+        "visits": likelihoods.Poisson(),
+    }
+    model = make_model(
+        event_shape=(5,), likelihood=likelihoods.Columns(columns), missing="nan", **changes
+    )
+    rng = np.random.default_rng(0)
+    x = np.stack(
+        [
+            rng.normal(-40, 12, 300),
+            rng.integers(5, size=300),
+            rng.integers(2, size=300),
+            np.exp(rng.normal(10, 0.5, 300)),
+            rng.poisson(3, 300),
+        ],
+        axis=1,
+    ).astype("float32")
+    model.likelihood.adapt(x)
+    return model, x
+
+
+@pytest.mark.slow
+def test_tables(runtime, browse, tmp_path):
+    model, x = make_table()
+    manifest = exporters.export_web(model, tmp_path, data=x, runtime=runtime)
+    told = described(tmp_path)["display"]
+    assert told["columns"] == list(model.likelihood.columns)
+    bounded = [told["low"][1:3], told["high"][1:3]]
+    assert bounded == [[0, 0], [4, 1]]  # whatever the data are
+    np.testing.assert_allclose(np.delete(told["low"], [1, 2]), x.min(0)[[0, 3, 4]])
+    np.testing.assert_allclose(np.delete(told["high"], [1, 2]), x.max(0)[[0, 3, 4]])
+    listed = """Array.from(document.querySelectorAll("#columns tr"),
+        (row) => Array.from(row.children, (cell) => cell.innerText))"""
+    views = [["see", SHOWN], ["see", listed], pixels()]
+    result = browse(tmp_path, manifest, [["click", "#sample"], *views] * 4)
+    assert result["errors"] == []
+    seen = result["seen"]
+    rows = set()
+    for z, cells, (width, height, data) in zip(seen[::3], seen[1::3], seen[2::3]):
+        wanted = decoded(model, latents(z))
+        names, words = zip(*cells)
+        assert list(names) == told["columns"]
+        rows.add(words)
+        values = np.array([float(word.replace("\N{MINUS SIGN}", "-")) for word in words])
+        # Four digits, or whole numbers.
+        np.testing.assert_allclose(values, wanted, rtol=6e-4)
+        assert words[1] == str(int(wanted[1]))
+        # Bars: from the bottom up to where the value is between its column's ends.
+        rgba = np.reshape(data, [height, width, 4])
+        blue = (rgba[..., 3] > 200) & (rgba[..., 2] > rgba[..., 0] + 60)
+        share = (wanted - told["low"]) / np.subtract(told["high"], told["low"])
+        for column, top in enumerate(np.clip(share, 0, 1)):
+            middle = round(16 + (column + 0.5) / 5 * (width - 32))
+            assert blue[:, middle].sum() == pytest.approx(top * (height - 32), abs=4)
+    assert len(rows) > 1
+
+
+def test_ranges_of_columns_without_data(tmp_path):
+    model, _ = make_table()
+    exporters.export_web(model, tmp_path)
+    told = described(tmp_path)
+    assert "rows of 5 columns" in told["subtitle"]
+    low, high = (np.array(told["display"][end]) for end in ("low", "high"))
+    assert np.all(low < high)
+    # Of what is decoded: ages and incomes do not share their ends.
+    assert -120 < low[0] < high[0] < 40
+    assert high[3] > 1000
+
+
+def test_a_column_that_was_never_observed(tmp_path):
+    model, x = make_table()
+    x[:, 0] = np.nan
+    exporters.export_web(model, tmp_path, data=x)
+    told = described(tmp_path)["display"]
+    assert (told["low"][0], told["high"][0]) == (0, 1)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "decoder",

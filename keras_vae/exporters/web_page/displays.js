@@ -2,7 +2,7 @@
 //
 // A display has `pictures`, false for words, which are shown as such but in the map; `tiles`,
 // how many a map has at most, across and up; and `size(role)`, the pixels of a box whose role
-// is "output", "thumb" or "tile".
+// is "output", "thumb" or "tile". One with `rows` is listed too, by name and value.
 
 const SMALL = 16;
 
@@ -109,6 +109,30 @@ class Bars extends Plot {
   }
 }
 
+// A row of a table. Its bars have their own ends each, for columns have units of their own.
+class Table extends Bars {
+  constructor({ columns, low, high }, shape) {
+    super({ low: 0, high: 1 }, shape);
+    this.columns = columns;
+    this.share = (value, i) => (value - low[i]) / (high[i] - low[i]);
+  }
+
+  paint(context, x, left, top, role) {
+    super.paint(context, x.map(this.share), left, top, role);
+  }
+
+  /** The event in words: name and value of each column. */
+  rows(x) {
+    return this.columns.map((name, i) => [name, inWords(x[i])]);
+  }
+}
+
+// Four digits, or all of those before the point.
+function inWords(value) {
+  const rounded = Math.abs(value) < 1000 ? Number(value.toPrecision(4)) : Math.round(value);
+  return String(rounded).replace("-", "\u2212");
+}
+
 class Text {
   pictures = false;
   tiles = [4, 9];
@@ -144,4 +168,11 @@ class Text {
   }
 }
 
-const DISPLAYS = { image: Image, line: Lines, bars: Bars, audio: Lines, text: Text };
+const DISPLAYS = {
+  image: Image,
+  line: Lines,
+  bars: Bars,
+  table: Table,
+  audio: Lines,
+  text: Text,
+};

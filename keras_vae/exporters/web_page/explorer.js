@@ -113,6 +113,7 @@ class Explorer {
     const said = `z = [${z.join(", ")}]`;
     if (this.display.pictures) {
       this.display.paint($("output").getContext("2d"), x);
+      if (this.display.rows) this.#list(x);
       $("output").setAttribute("aria-label", `What is decoded from ${said}`);
     } else {
       $("text").textContent = this.display.words(x);
@@ -120,6 +121,17 @@ class Explorer {
     $("numbers").textContent = said;
     const radio = document.querySelector(`#condition input[value="${label}"]`);
     if (radio) radio.checked = true;
+  }
+
+  #list(x) {
+    const rows = this.display.rows(x).map(([name, value]) => {
+      const row = document.createElement("tr");
+      const head = Object.assign(document.createElement("th"), { scope: "row" });
+      head.textContent = name;
+      row.append(head, Object.assign(document.createElement("td"), { textContent: value }));
+      return row;
+    });
+    $("columns").firstElementChild.replaceChildren(...rows);
   }
 
   async #rested() {
@@ -155,6 +167,7 @@ class Explorer {
     $("explorer").dataset.kind = display.kind;
     $("output").hidden = !this.display.pictures;
     $("text").hidden = this.display.pictures;
+    $("columns").hidden = !this.display.rows;
     if (this.display.pictures) {
       [$("output").width, $("output").height] = this.display.size("output");
     }
