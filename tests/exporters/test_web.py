@@ -196,6 +196,22 @@ def test_fits_the_screen(exported, browse, tmp_path, context):
     assert (tmp_path / "screen.png").stat().st_size > 10_000
 
 
+@pytest.mark.thorough
+def test_nothing_covers_the_ring_of_a_slider_in_focus(exported, browse):
+    folder, manifest = exported
+    room = """(({ activeElement: slider }) => {
+        const { outlineStyle, outlineOffset, outlineWidth } = getComputedStyle(slider);
+        const ring = parseFloat(outlineOffset) + parseFloat(outlineWidth);
+        const film = slider.nextElementSibling.getBoundingClientRect();
+        return [outlineStyle, film.top - slider.getBoundingClientRect().bottom - ring];
+    })(document)"""
+    first = described(folder)["latent"]["order"][0]
+    steps = [["press", f"#z{first}", "ArrowRight", 1], ["see", room]]
+    style, below = browse(folder, manifest, steps)["seen"][0]
+    assert style == "solid"
+    assert below >= 0
+
+
 @pytest.mark.slow
 def test_public_server(packages, runtime, browse, tmp_path):
     manifest = exporters.export_web(make_model(), tmp_path)
