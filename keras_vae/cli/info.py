@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["info"]
 
-_PARTS = ("encoder", "decoder", "posterior", "prior", "likelihood", "objective")
-
 
 def info(
     model: ModelArgument,
@@ -46,20 +44,22 @@ def _facts(model: VAE, path: str) -> dict[str, Any]:
     import tensorflow as tf
 
     from keras_vae import __version__
+    from keras_vae.models.describing import PARTS, described
 
     with zipfile.ZipFile(path) as archive:
         metadata = json.loads(archive.read("metadata.json"))
-    counts = {part: getattr(model, part).count_params() for part in _PARTS}
+    counts = {part: getattr(model, part).count_params() for part in PARTS}
     total = model.count_params() - model.state.count_params()
     counts["heads"] = total - sum(counts.values())
+    facts = described(model)
     return {
         "file": path,
-        "model": type(model).__name__,
-        "event_shape": list(model.event_shape),
-        "latent_dim": model.posterior.latent_dim,
-        "parts": {part: type(getattr(model, part)).__name__ for part in _PARTS},
+        "model": facts["class"],
+        "event_shape": facts["event_shape"],
+        "latent_dim": facts["latent_dim"],
+        "parts": {part: facts[part] for part in (*PARTS, "preprocessor") if facts[part]},
         "parameters": {**{part: n for part, n in counts.items() if n}, "total": total},
-        "steps_trained": int(tf.convert_to_tensor(model.state.step)),
+        "steps_trained": facts["steps_trained"],
         "saved": {"date": metadata["date_saved"], "keras": metadata["keras_version"]},
         "versions": {
             "keras_vae": __version__,

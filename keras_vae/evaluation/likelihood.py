@@ -72,6 +72,11 @@ class LogMarginal:
             return math.inf
         return float(np.std(self.values, ddof=1, dtype="float64")) / math.sqrt(len(self.values))
 
+    @property
+    def few(self) -> float:
+        """Share of the values that rest on fewer than 3 effective samples."""
+        return float(np.mean(self.effective < _FEW))
+
     def bits_per_dimension(self, dimensions: int) -> float:
         """The mean as bits that a code takes for each of so many numbers.
 
@@ -83,11 +88,11 @@ class LogMarginal:
         return -self.mean / (dimensions * math.log(2))
 
     def __str__(self) -> str:
-        few = float(np.mean(self.effective < _FEW))
         return (
             f"log p(x) = {self.mean:.2f} +- {self.standard_error:.2f} nats, mean of "
             f"{len(self.values):,} examples by {self.method} with {self.samples:,} "
-            f"(effective: median {np.median(self.effective):.1f}; below {_FEW:g} for {few:.1%})"
+            f"(effective: median {np.median(self.effective):.1f}; below {_FEW:g} for "
+            f"{self.few:.1%})"
         )
 
 
@@ -172,11 +177,10 @@ def log_marginal(
         block, x, condition, block=_BATCHES * batch_size, seed=seed, label=label
     )
     found = LogMarginal(values, effective, samples, "importance sampling")
-    few = float(np.mean(effective < _FEW))
-    if samples >= _MANY and few > _TOLERATED:
+    if samples >= _MANY and found.few > _TOLERATED:
         warnings.warn(
-            f"Fewer than {_FEW:g} of {samples} samples count for {few:.0%} of the examples: "
-            f"log p(x) is underestimated there. Draw more samples, or compare with "
+            f"Fewer than {_FEW:g} of {samples} samples count for {found.few:.0%} of the "
+            f"examples: log p(x) is underestimated there. Draw more samples, or compare with "
             f"evaluation.ais.",
             FewEffectiveSamplesWarning,
             stacklevel=2,

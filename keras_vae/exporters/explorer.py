@@ -304,14 +304,9 @@ def _display(model: VAE, options: Options, draws: np.ndarray) -> dict[str, Any]:
 
 def _range(model: VAE, options: Options, draws: np.ndarray) -> tuple[float, float]:
     """Values shown as black and white, or as the bottom and top of a plot."""
-    support = model.likelihood.support
-    if support.lower is not None and support.upper is not None:
-        ends = np.array([support.lower, support.upper])
-        events = np.broadcast_to(
-            ends.reshape(2, *[1] * len(model.event_shape)), (2, *model.event_shape)
-        )
-        raw = model.restored(numerics.as_density(events)).numpy()
-        return float(raw.min()), float(raw.max())
+    known = model.raw_range()
+    if known is not None:
+        return known
     values = _values(model, options, draws)
     low, high = np.nanmin(values), np.nanmax(values)
     return float(low), float(_above(low, high))

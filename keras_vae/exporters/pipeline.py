@@ -15,8 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import tensorflow as tf
-
 from keras_vae.exporters import manifest as manifests
 from keras_vae.exporters.checks import (
     ExportError,
@@ -39,6 +37,7 @@ from keras_vae.exporters.signatures import check_signatures
 from keras_vae.exporters.staging import check_replaceable, publish, staging
 from keras_vae.exporters.verify import Measured, verify
 from keras_vae.models import VAE
+from keras_vae.models.describing import described
 
 __all__ = ["DEFAULT_TOLERANCE", "Target", "export"]
 
@@ -276,15 +275,9 @@ def _manifest(
 
 
 def _description(model: VAE) -> dict[str, Any]:
-    parts = ("encoder", "decoder", "posterior", "prior", "likelihood", "objective")
     return {
-        "class": type(model).__name__,
+        **described(model),
         "name": model.name,
-        "event_shape": list(model.event_shape),
-        "latent_dim": model.posterior.latent_dim,
-        **{part: type(getattr(model, part)).__name__ for part in parts},
-        "preprocessor": model.preprocessor and type(model.preprocessor).__name__,
-        "steps_trained": int(tf.convert_to_tensor(model.state.step)),
         "weights_sha256": manifests.weights_sha256(model),
     }
 

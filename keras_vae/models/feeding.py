@@ -103,6 +103,15 @@ class Fed(Compiled):
         """Raw data of what the parts make, as floats: undoes `preprocessed`."""
         return x if self.preprocessor is None else self.preprocessor.inverse(x)
 
+    def raw_range(self) -> tuple[float, float] | None:
+        """Lowest and highest value that raw data may have; `None` without such ends."""
+        support = self.likelihood.support
+        if support.lower is None or support.upper is None:
+            return None
+        ends = [tf.fill(self.event_shape, end) for end in (support.lower, support.upper)]
+        raw = self.restored(numerics.as_density(tf.stack(ends))).numpy()
+        return float(raw.min()), float(raw.max())
+
     def fit(
         self,
         x: Any = None,

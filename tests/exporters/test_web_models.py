@@ -141,7 +141,7 @@ def test_tables(runtime, browse, tmp_path):
         assert list(names) == told["columns"]
         rows.add(words)
         values = np.array([float(word.replace("\N{MINUS SIGN}", "-")) for word in words])
-        # Four digits, or whole numbers.
+        # Four digits, half of the last of which is at most 5e-4 of the value; or whole numbers.
         np.testing.assert_allclose(values, wanted, rtol=6e-4)
         assert words[1] == str(int(wanted[1]))
         # Bars: from the bottom up to where the value is between its column's ends.

@@ -18,10 +18,10 @@ from keras_vae.evaluation.reporting.contents import Likelihood, Report
 from keras_vae.evaluation.reporting.pictures import pictures_of
 from keras_vae.evaluation.reporting.sections import SECTIONS, Given, LeftOutError
 from keras_vae.models import VAE
+from keras_vae.models.describing import described
 
 __all__ = ["report"]
 
-_PARTS = ("encoder", "decoder", "posterior", "prior", "likelihood", "objective")
 # Training data among which copies are looked for.
 _TRAIN = 20_000
 _INTERRUPTED = "interrupted"
@@ -107,7 +107,10 @@ def report(
     found, left_out = _measured(given)
     history = _history(model, history)
     whole = Report(
-        model=_facts(model),
+        model={
+            **{name: fact for name, fact in described(model).items() if fact is not None},
+            "parameters": model.count_params() - model.state.count_params(),
+        },
         settings={
             "examples": len(given.x),
             "samples_for_log_p(x)": samples,
@@ -183,14 +186,3 @@ def _history(model: VAE, history: Any) -> dict[str, list[float]] | None:
     if not values:
         return None
     return {name: [float(v) for v in of_name] for name, of_name in values.items()}
-
-
-def _facts(model: VAE) -> dict[str, Any]:
-    return {
-        "class": type(model).__name__,
-        "event_shape": list(model.event_shape),
-        "latent_dim": model.posterior.latent_dim,
-        **{part: type(getattr(model, part)).__name__ for part in _PARTS},
-        "parameters": model.count_params() - model.state.count_params(),
-        "steps_trained": int(tf.convert_to_tensor(model.state.step)),
-    }

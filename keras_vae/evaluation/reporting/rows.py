@@ -9,8 +9,6 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 if TYPE_CHECKING:
     from keras_vae.evaluation.reporting.contents import Report, Samples
 
@@ -77,11 +75,11 @@ def measures_of(report: Report) -> Iterator[Measure]:
         )
         estimated = f"{marginal.method}, {marginal.samples:,} each; more is better"
         bits = marginal.bits_per_dimension(report.likelihood.dimensions)
-        few = float(np.mean(marginal.effective < 3))
+        few = "share of x whose log p(x) rests on < 3"
         for name, value, unit, meaning, error in (
             ("log p(x)", marginal.mean, "nats", estimated, marginal.standard_error),
             ("bits per dimension", bits, "bits", "of a code for x; less is better", None),
-            ("few effective samples", few, "", "share of x whose log p(x) rests on < 3", None),
+            ("few effective samples", marginal.few, "", few, None),
             ("ELBO", -rate - distortion, "nats", "lower bound on log p(x)", None),
             ("rate", rate, "nats", "KL of q(z|x) from the prior", None),
             ("distortion", distortion, "nats", "-log p(x|z)", None),

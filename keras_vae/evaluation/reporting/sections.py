@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_vae import likelihoods, numerics
+from keras_vae import likelihoods
 from keras_vae.evaluation.calibration import Calibration, calibration
 from keras_vae.evaluation.factors import Score, disentanglement
 from keras_vae.evaluation.generation import two_sample_test
@@ -76,14 +76,8 @@ class Given:
     @property
     def peak(self) -> float:
         """Distance between the ends of what values can be, or of what they are."""
-        support = self.model.likelihood.support
-        if support.lower is None or support.upper is None:
-            return float(np.nanmax(self.x) - np.nanmin(self.x)) or 1.0
-        ends = np.array([support.lower, support.upper])
-        shape = [1] * len(self.model.event_shape)
-        events = np.broadcast_to(ends.reshape(2, *shape), (2, *self.model.event_shape))
-        low, high = self.model.restored(numerics.as_density(events)).numpy()
-        return float(np.max(high - low))
+        low, high = self.model.raw_range() or (np.nanmin(self.x), np.nanmax(self.x))
+        return float(high - low) or 1.0
 
     def require_whole(self) -> None:
         """Raise unless nothing is missing."""
