@@ -1,17 +1,36 @@
-"""Data sets to begin with, bits and real values drawn from grey ones, arrays on disk.
+"""Data: sets to begin with, loaders of one's own, arrays on disk, bits drawn from grey values.
 
-Floor 0.
+Floor 3.
 """
 
+from keras_vae.data.counts import CountSchema, from_counts
 from keras_vae.data.drawing import binarize, dequantize, dynamic_binarization
+from keras_vae.data.images import ImageSchema, from_images
+from keras_vae.data.rows import TableSchema, from_table
+from keras_vae.data.schema import Read, Schema
+from keras_vae.data.series import SeriesSchema, from_series
 from keras_vae.data.sets import LabelledImages, load_digits, load_mnist
+from keras_vae.data.source import Source
+from keras_vae.data.sparse import SparseRows
 from keras_vae.data.streaming import stream
 
 __all__ = [
+    "CountSchema",
+    "ImageSchema",
     "LabelledImages",
+    "Read",
+    "Schema",
+    "SeriesSchema",
+    "Source",
+    "SparseRows",
+    "TableSchema",
     "binarize",
     "dequantize",
     "dynamic_binarization",
+    "from_counts",
+    "from_images",
+    "from_series",
+    "from_table",
     "load_digits",
     "load_mnist",
     "stream",

@@ -1,6 +1,6 @@
 """Drawing bits or real values from grey ones.
 
-Floor 0. Salakhutdinov and Murray (2008), On the Quantitative Analysis of Deep Belief Networks,
+Floor 3. Salakhutdinov and Murray (2008), On the Quantitative Analysis of Deep Belief Networks,
 introduced binarised MNIST; Burda, Grosse and Salakhutdinov (2016) draw new bits at every use.
 """
 

@@ -1,6 +1,6 @@
 """Data sets to begin with.
 
-Floor 0.
+Floor 3.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Arrays that do not fit into memory.
 
-Floor 0.
+Floor 3.
 """
 
 from __future__ import annotations
@@ -15,11 +15,17 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.arguments import require_integer
+from keras_vae.data.sparse import SparseRows
 
-__all__ = ["stream"]
+__all__ = ["is_streamed", "stream"]
 
 # In memory at a time at most: rows, and bytes, from so many places of the array.
 _ROWS, _BYTES, _RUNS = 4096, 2**26, 8
+
+
+def is_streamed(array: Any) -> bool:
+    """Whether an array is to be read as it is used, for all of it may not fit into memory."""
+    return isinstance(array, (np.memmap, SparseRows))
 
 
 def stream(
@@ -32,9 +38,10 @@ def stream(
 ) -> tf.data.Dataset:
     """Batches of arrays larger than memory, such as `np.memmap`, read as they are used.
 
-    `fit` does this by itself with an `np.memmap`. Rows are read in runs, which a disk is fast
-    at: to shuffle, the runs of several places are brought into memory and mixed there, at most
-    64 MiB at a time. The order is a function of the seed and the epoch's number.
+    `fit` does this by itself with an `np.memmap` and with `SparseRows`. Rows are read in runs,
+    which a disk is fast at: to shuffle, the runs of several places are brought into memory and
+    mixed there, at most 64 MiB at a time. The order is a function of the seed and the epoch's
+    number.
 
     Args:
         x: What has a shape and is sliced by rows, or a tuple or dictionary of such.

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_vae.progress import tracked
+
 __all__ = ["in_blocks"]
 
 
@@ -40,13 +42,7 @@ def in_blocks(
     """
     starts = range(0, len(x), block)
     seeds = np.random.SeedSequence(seed).generate_state(len(starts), "uint32") // 2
-    steps: Any = list(zip(starts, seeds.tolist(), strict=True))
-    if label is not None:
-        import rich.console
-        import rich.progress
-
-        console = rich.console.Console(stderr=True)
-        steps = rich.progress.track(steps, label, transient=True, console=console)
+    steps = tracked(list(zip(starts, seeds.tolist(), strict=True)), label)
     found: list[tuple[np.ndarray, ...]] = []
     try:
         for start, own_seed in steps:

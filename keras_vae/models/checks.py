@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae import numerics
+from keras_vae.data.streaming import is_streamed
 from keras_vae.likelihoods import Likelihood
 
 __all__ = [
@@ -110,7 +111,7 @@ def check_array(name: str, value: Any, wanted: Wanted) -> Any:
     check_shape(name, value.shape, wanted.shape)
     if value.shape[0] == 0:
         raise ValueError(f"`{name}` is empty. Received: shape {tuple(value.shape)}.")
-    if isinstance(value, np.memmap):
+    if is_streamed(value):
         return value  # Larger than memory, perhaps: each step checks its own batch.
     likelihood = wanted.likelihood
     extent = _extent(name, _blocks(value), wanted)

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_vae.data.streaming import is_streamed
 from keras_vae.models.checks import is_arrays
 
 __all__ = ["some_examples"]
@@ -36,11 +37,12 @@ def some_examples(x: Any, y: Any, position: int, count: int, seed: int) -> np.nd
     if is_arrays(x):
         values = y if position == 1 and y is not None else x
         values = values["x"] if isinstance(values, Mapping) else values
+        values = values if is_streamed(values) else np.asarray(values)
         total = len(values)
         if total <= count:
-            return np.asarray(values)
+            return np.asarray(values[:])
         chosen = np.random.default_rng(seed).choice(total, count, replace=False)
-        return np.asarray(values)[np.sort(chosen)]
+        return np.asarray(values[np.sort(chosen)])
     rows: list[np.ndarray] = []
     found = 0
     for batch in _batches(x):

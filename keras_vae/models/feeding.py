@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from keras_vae import data, numerics
+from keras_vae import numerics
+from keras_vae.data.streaming import is_streamed, stream
 from keras_vae.likelihoods import Likelihood
 from keras_vae.models.checks import (
     Wanted,
@@ -126,8 +126,8 @@ class Fed(Compiled):
 
         Args:
             x: Arrays `[examples, *raw_shape]`, a `tf.data.Dataset` or a `PyDataset`; an
-                `np.memmap` is streamed, not read into memory. A conditional model takes
-                `{"x": ..., "condition": ...}`, and datasets of such.
+                `np.memmap` and `data.SparseRows` are streamed, not read into memory. A
+                conditional model takes `{"x": ..., "condition": ...}`, and datasets of such.
             y: The reconstruction target if it is not x. Defaults to `None`.
             batch_size: As in Keras.
             epochs: As in Keras.
@@ -172,7 +172,7 @@ class Fed(Compiled):
         else:
             callbacks = [guard, *_as_list(callbacks)]
         y = _target(x, y, kwargs.get("sample_weight"))
-        if any(isinstance(array, np.memmap) for array in keras.tree.flatten((x, y))):
+        if any(is_streamed(array) for array in keras.tree.flatten((x, y))):
             x, y, batch_size = self._streamed(x, y, rows, kwargs), None, None
         with self._source(x, y, rows, kwargs) as (x, y, weight):
             if weight is not None:
@@ -246,7 +246,7 @@ class Fed(Compiled):
 
     def _streamed(self, x: Any, y: Any, rows: int, given: dict[str, Any]) -> tf.data.Dataset:
         """Batches of arrays on disk, which Keras would read into memory."""
-        batches = data.stream(
+        batches = stream(
             keras.utils.pack_x_y_sample_weight(x, y, given.pop("sample_weight", None)),
             rows,
             int(self.state.noise_seed.numpy()),

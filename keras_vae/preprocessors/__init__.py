@@ -4,7 +4,15 @@ Floor 1.
 """
 
 from keras_vae.preprocessors.base import Preprocessor
-from keras_vae.preprocessors.elementwise import Logit, Rescaling, Standardization
+from keras_vae.preprocessors.elementwise import Identity, Logit, Rescaling, Standardization
 from keras_vae.preprocessors.structure import Chain, Reshape
 
-__all__ = ["Chain", "Logit", "Preprocessor", "Rescaling", "Reshape", "Standardization"]
+__all__ = [
+    "Chain",
+    "Identity",
+    "Logit",
+    "Preprocessor",
+    "Rescaling",
+    "Reshape",
+    "Standardization",
+]

@@ -31,13 +31,15 @@ class Preprocessor(Component):
     Args:
         raw_dtype: Of the raw data that exports take, such as `"uint8"`; the model itself
             takes any numbers. Defaults to `None`: floats.
+        schema: What raw data are beyond their numbers, such as a vocabulary: what the loaders
+            of `keras_vae.data` return. It is kept with the model. Defaults to `None`.
         **kwargs: As in any component.
     """
 
     #: Number of training examples that `adapt` wants to see.
     adapt_rows = 0
 
-    def __init__(self, raw_dtype: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, raw_dtype: str | None = None, schema: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if raw_dtype is not None:
             kind = np.dtype(raw_dtype).kind
@@ -47,6 +49,7 @@ class Preprocessor(Component):
                     f"Received: raw_dtype={raw_dtype!r}."
                 )
         self.raw_dtype = raw_dtype
+        self.schema = schema
 
     def build(self, event_shape: tuple[int, ...]) -> None:
         """Make weights, for events of this shape."""

@@ -17,7 +17,31 @@ from keras_vae import numerics
 from keras_vae.component import register
 from keras_vae.preprocessors.base import Preprocessor, sum_over_observed
 
-__all__ = ["Logit", "Rescaling", "Standardization"]
+__all__ = ["Identity", "Logit", "Rescaling", "Standardization"]
+
+
+@register("preprocessors")
+class Identity(Preprocessor):
+    """Raw data as they are; their type and schema are kept with the model.
+
+    Args:
+        **kwargs: As in `Preprocessor`.
+
+    Example:
+    >>> tokens = keras_vae.preprocessors.Identity(raw_dtype="int32")
+    >>> tokens.build((2,))
+    >>> tokens.forward(np.array([[0.0, 255.0]])).tolist()
+    [[0.0, 255.0]]
+    """
+
+    def forward(self, x: tf.Tensor) -> tf.Tensor:
+        return x
+
+    def inverse(self, y: tf.Tensor) -> tf.Tensor:
+        return y
+
+    def log_det(self, x: tf.Tensor) -> tf.Tensor:
+        return tf.zeros_like(tf.reshape(x, (tf.shape(x)[0], -1))[:, 0])
 
 
 @register("preprocessors")
@@ -28,7 +52,7 @@ class Rescaling(Preprocessor):
         scale: A number other than 0. Defaults to 1/255: 8-bit grey values to [0, 1].
         offset: A number. Defaults to `0.0`.
         raw_dtype: As in `Preprocessor`.
-        **kwargs: As in any component.
+        **kwargs: As in `Preprocessor`.
 
     Raises:
         ValueError: If `scale` is 0 or not finite.
@@ -78,7 +102,7 @@ class Standardization(Preprocessor):
             its own; `()` for one of all. Defaults to `-1`: by column of a table, by channel
             of images and series, as in `keras.layers.Normalization`.
         raw_dtype: As in `Preprocessor`.
-        **kwargs: As in any component.
+        **kwargs: As in `Preprocessor`.
 
     Raises:
         ValueError: If an example has no such axis.
@@ -154,7 +178,7 @@ class Logit(Preprocessor):
         high: Upper end. Defaults to `1.0`.
         margin: The ends become logit(margin) and logit(1 - margin). Defaults to `0.05`.
         raw_dtype: As in `Preprocessor`.
-        **kwargs: As in any component.
+        **kwargs: As in `Preprocessor`.
 
     Raises:
         ValueError: If `low >= high`, or `margin` is not between 0 and 1/2.

@@ -27,7 +27,7 @@ class Reshape(Preprocessor):
     Args:
         shape: Of one raw example, such as `(28, 28)` for events of `(28, 28, 1)`.
         raw_dtype: As in `Preprocessor`.
-        **kwargs: As in any component.
+        **kwargs: As in `Preprocessor`.
 
     Raises:
         ValueError: If events have another number of elements.
@@ -72,7 +72,7 @@ class Chain(Preprocessor):
 
     Args:
         parts: At least one.
-        **kwargs: As in any component.
+        **kwargs: As in `Preprocessor`.
 
     Raises:
         TypeError: If a part is no preprocessor.
@@ -89,7 +89,7 @@ class Chain(Preprocessor):
     ((28, 28), 'uint8')
     """
 
-    derived_arguments = ("raw_dtype",)
+    derived_arguments = ("raw_dtype", "schema")
 
     def __init__(self, parts: Sequence[Preprocessor], **kwargs: Any) -> None:
         if not parts:
@@ -97,7 +97,7 @@ class Chain(Preprocessor):
         for part in parts:
             if not isinstance(part, Preprocessor):
                 raise TypeError(f"`parts` must be preprocessors. Received: {part!r}.")
-        super().__init__(raw_dtype=parts[0].raw_dtype, **kwargs)
+        super().__init__(raw_dtype=parts[0].raw_dtype, schema=parts[0].schema, **kwargs)
         self.parts = list(parts)
         self.adapt_rows = max(part.adapt_rows for part in parts)
 

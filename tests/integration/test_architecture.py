@@ -18,12 +18,12 @@ FILES = sorted(ROOT.rglob("*.py"))
 # know each other; a group sees all groups above it in this list. Groups share a floor where
 # a floor has an order of its own.
 FLOORS = [
-    ("F0", ["arguments", "numerics", "terms"]),
+    ("F0", ["arguments", "numerics", "progress", "terms"]),
     ("F0", ["component"]),
-    ("F0", ["data"]),
     ("F1", ["flows", "geometry", "networks", "parameters", "preprocessors", "schedules"]),
     ("F2", ["posteriors", "priors", "likelihoods"]),
     ("F3", ["objectives", "estimators", "tables"]),
+    ("F3", ["data"]),
     ("F4", ["models"]),
     ("F5", ["samplers", "plots"]),
     ("F5", ["evaluation"]),

@@ -21,6 +21,7 @@ def chained():
 
 CASES = [
     Case(preprocessors.Chain, chained, data=unit),
+    Case(preprocessors.Identity),
     Case(preprocessors.Logit, data=unit),
     Case(preprocessors.Logit, {"low": -1.0, "high": 3.0, "margin": 0.1}, "interval", data=unit),
     Case(preprocessors.Rescaling, {"raw_dtype": "uint8"}),

@@ -1,0 +1,259 @@
+"""What raw data of a kind are: how files become arrays, and arrays files.
+
+Floor 3.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_vae.component import FromSignature
+from keras_vae.progress import tracked
+
+__all__ = [
+    "Read",
+    "Schema",
+    "check_rows",
+    "files_in",
+    "load_array",
+    "read_each",
+    "report_skipped",
+    "room",
+    "whole",
+]
+
+#: Bytes of an array from which on it is kept on disk.
+IN_MEMORY = 2**30
+
+# So many files are read before anybody wonders.
+_FEW = 500
+
+
+class Read(NamedTuple):
+    """Raw examples as read.
+
+    Attributes:
+        x: `[examples, *event_shape]`; an `np.memmap` in a temporary file if it is large.
+        names: Of the examples, such as paths or line numbers.
+        labels: Class of each example, where the source has classes; else `None`.
+        skipped: What was left out, and why.
+    """
+
+    x: Any
+    names: list[str]
+    labels: np.ndarray | None
+    skipped: dict[str, str]
+
+
+class Schema(FromSignature):
+    """What raw data of one kind are, kept with a model by its preprocessor.
+
+    Subclassing: set `kind`; implement `event_shape`, `read` and, if files are of a kind of
+    their own, `write`. Constructor arguments, stored unchanged, are the config.
+    """
+
+    #: One of the kinds that `keras-vae train --kind` takes.
+    kind = ""
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of one raw example."""
+        raise NotImplementedError
+
+    def read(self, source: Any, skip_bad: bool = False) -> Read:
+        """Read raw examples of this kind.
+
+        Args:
+            source: What the loader of this kind takes.
+            skip_bad: Whether to leave out what cannot be used, and say so. Defaults to
+                `False`: it is an error.
+
+        Raises:
+            ValueError: If there is nothing to read, or something that does not fit.
+        """
+        raise NotImplementedError
+
+    def write(self, x: np.ndarray, path: str | os.PathLike[str]) -> Path:
+        """Write raw examples: files as they are read, or `.npy`.
+
+        The path appears when all is written.
+
+        Args:
+            x: `[examples, *event_shape]`.
+            path: Ends in `.npy` for the array itself; what else is possible is up to the kind.
+
+        Returns:
+            The path.
+
+        Raises:
+            ValueError: If the path names a kind of file that this kind of data is not
+                written to.
+        """
+        target = Path(path)
+        if target.suffix != ".npy":
+            raise ValueError(
+                f"`path` must end in one of {list(self.suffixes())}. Received: {target}."
+            )
+        with whole(target) as draft, draft.open("wb") as file:
+            np.save(file, np.asarray(x), allow_pickle=False)
+        return target
+
+    def suffixes(self) -> tuple[str, ...]:
+        """Endings of paths that `write` takes; `""` is a folder."""
+        return (".npy",)
+
+
+class whole:  # noqa: N801
+    """Let a file or folder appear only when it is written.
+
+    Args:
+        path: Where. Files are replaced; folders must be new or empty.
+
+    Raises:
+        ValueError: If a folder with something in it is there already.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        is_folder = not path.suffix
+        if is_folder and path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise ValueError(f"`path` must be a new or empty folder. Received: {path}.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._place = tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-")
+        self.draft = Path(self._place.name) / path.name
+        if is_folder:
+            self.draft.mkdir()
+
+    def __enter__(self) -> Path:
+        return self.draft
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        try:
+            if kind is None:
+                if self.path.is_dir():
+                    self.path.rmdir()
+                os.replace(self.draft, self.path)
+        finally:
+            self._place.cleanup()
+
+
+def files_in(source: Any, suffixes: Sequence[str], what: str) -> list[Path]:
+    """Files of a folder and its folders, or of a list, in their order by name.
+
+    Args:
+        source: A folder, a file, or paths of files.
+        suffixes: Endings that count.
+        what: What the files are, for the error.
+
+    Raises:
+        ValueError: If there are none, or one that is listed does not exist.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        root = Path(source)
+        found = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
+    else:
+        found = [Path(path) for path in source]
+        absent = [str(path) for path in found if not path.is_file()]
+        if absent:
+            raise ValueError(f"`source` must be existing files. Received: {absent[0]}.")
+    found = [path for path in found if path.suffix.lower() in suffixes]
+    if not found:
+        raise ValueError(
+            f"`source` must be a folder or list of {what} ({', '.join(suffixes)}). "
+            f"Received: {source}, which holds none."
+        )
+    return found
+
+
+def load_array(path: Path) -> Any:
+    """The array of a `.npy` file, memory-mapped if large, or `x` of an `.npz` file.
+
+    Raises:
+        ValueError: If the file is damaged, needs unpickling or has no x.
+    """
+    try:
+        large = path.suffix == ".npy" and path.stat().st_size > IN_MEMORY
+        found = np.load(path, allow_pickle=False, mmap_mode="r" if large else None)
+        return found["x"] if path.suffix == ".npz" else found
+    except (KeyError, OSError, ValueError) as error:
+        raise ValueError(
+            f"`source` must be a .npy file, or .npz with an array x. Received: {path} "
+            f"({error})."
+        ) from error
+
+
+def room(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Room for an array: in memory, or in a temporary file if it is large."""
+    if np.prod(shape, dtype="int64") * np.dtype(dtype).itemsize <= IN_MEMORY:
+        return np.empty(shape, dtype)
+    # The file has no name: it is gone when nobody has it open any more.
+    with tempfile.TemporaryFile(prefix="keras_vae-") as file:
+        return np.memmap(file, dtype, "w+", shape=shape)
+
+
+def report_skipped(skipped: Mapping[str, str], what: str) -> None:
+    """Warn of what was left out, with the first few."""
+    if skipped:
+        some = "; ".join(f"{name}: {why}" for name, why in list(skipped.items())[:3])
+        warnings.warn(f"Left out {len(skipped)} {what}: {some}.", stacklevel=3)
+
+
+def read_each(
+    items: Sequence[Any], read: Callable[[Any], Any], skip_bad: bool, what: str
+) -> tuple[list[tuple[Any, Any]], dict[str, str]]:
+    """Read items one by one, with progress.
+
+    Args:
+        items: Such as paths.
+        read: Raises a ValueError for what is bad.
+        skip_bad: Whether to go on then.
+        what: What items are, for the warning.
+
+    Returns:
+        Items and what was read, and the reasons of those that were left out.
+
+    Raises:
+        ValueError: If an item is bad and `skip_bad` is false, or all are.
+    """
+    used, skipped = [], {}
+    for item in tracked(items, "Reading" if len(items) > _FEW else None):
+        try:
+            used.append((item, read(item)))
+        except ValueError as error:
+            if not skip_bad:
+                raise ValueError(f"{error} Or leave out such {what}: skip_bad=True.") from error
+            skipped[str(item)] = str(error)
+    if not used:
+        raise ValueError(f"`source` holds nothing that can be used. Received: {skipped}.")
+    report_skipped(skipped, what)
+    return used, skipped
+
+
+def check_rows(path: Path, skip_bad: bool) -> dict[str, str]:
+    """Lines of a CSV file that have not as many fields as its first.
+
+    Raises:
+        ValueError: If there are any and `skip_bad` is false.
+    """
+    bad: dict[str, str] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.reader(file)
+        width = len(next(reader, []))
+        for row in reader:
+            if row and len(row) != width:
+                bad[f"line {reader.line_num}"] = f"{len(row)} fields instead of {width}"
+    if bad and not skip_bad:
+        line, reason = next(iter(bad.items()))
+        raise ValueError(
+            f"Rows of {path} must all have {width} fields. Received: {line} with {reason}, "
+            f"{len(bad)} such in all. Mend the file, or leave them out with skip_bad=True."
+        )
+    return bad

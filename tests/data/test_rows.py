@@ -1,0 +1,104 @@
+"""Tables from files: kinds, holes, what is left out, what comes back."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from keras_vae import data
+
+
+@pytest.fixture
+def frame(rng):
+    n = 80
+    frame = pd.DataFrame(
+        {
+            "name": [f"person {i}" for i in range(n)],
+            "age": rng.normal(40, 9, n),
+            "city": rng.choice(["Oslo", "Rome", "Wien"], n),
+            "children": rng.poisson(1.5, n),
+            "same": 3,
+            "class": rng.choice(["yes", "no"], n),
+        }
+    )
+    frame.loc[::9, "children"] = None
+    return frame
+
+
+def load(source, **options):
+    with pytest.warns(UserWarning, match=r"name: 80 different words.*same: one value"):
+        return data.from_table(source, label="class", **options)
+
+
+def test_columns_are_told_and_the_useless_left_out(frame, tmp_path):
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    source = load(tmp_path / "x.csv")
+    table = source.schema.table
+    assert table.names == ["age", "city", "children"]
+    assert table.kinds == ["real", "categorical", "poisson"]
+    assert source.label_names == ("no", "yes")
+    assert set(source.skipped) == {"name", "same"}
+
+
+def test_rows_come_back_with_their_class(frame):
+    source = load(frame)
+    x = np.concatenate([source.x_train, source.x_test])
+    labels = np.concatenate([source.labels_train, source.labels_test])
+    back = source.schema.table.to_frame(x)
+    back["class"] = np.array(source.label_names)[labels]
+    columns = ["age", "city", "children", "class"]
+    expected = frame[columns].sort_values("age", ignore_index=True)
+    found = back[columns].sort_values("age", ignore_index=True)
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+
+
+def test_ragged_rows_are_an_error_or_are_reported(frame, tmp_path):
+    path = tmp_path / "x.csv"
+    frame.to_csv(path, index=False)
+    text = path.read_text().splitlines()
+    path.write_text("\n".join([*text[:5], "too,short", *text[5:], "a,b,c,d,e,f,g"]))
+    with pytest.raises(ValueError, match=r"line 6 with 2 fields instead of 6, 2 such in all"):
+        data.from_table(path)
+    with pytest.warns(UserWarning, match="Left out 4 columns and lines: line 6: 2 fields"):
+        source = data.from_table(path, label="class", skip_bad=True)
+    assert len(source.x_train) + len(source.x_test) == len(frame)
+    assert source.schema.table.names == ["age", "city", "children"]
+
+
+def test_unknown_categories_are_an_error_or_are_reported(frame):
+    schema = load(frame).schema
+    frame.loc[7, "city"] = "Paris"
+    with pytest.raises(ValueError, match="'Paris'"):
+        schema.read(frame)
+    read = schema.read(frame, skip_bad=True)
+    assert len(read.x) == len(frame) - 1
+    assert read.skipped == {"row 7": "city is 'Paris'"}
+    assert "7" not in read.names
+
+
+def test_files_are_written_as_they_were(frame, tmp_path):
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    source = load(tmp_path / "x.csv")
+    schema = source.schema
+    written = schema.write(source.x_test, tmp_path / "y.csv")
+    np.testing.assert_allclose(schema.read(written).x, source.x_test, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"ignore": ["wage"]}, "There are"),
+        ({"label": "wage"}, "There are"),
+        ({"kinds": {"age": "odd"}}, "`kinds`"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Left out")
+def test_errors(frame, options, message):
+    with pytest.raises(ValueError, match=message):
+        data.from_table(frame, **options)
+
+
+def test_a_table_must_have_rows():
+    with pytest.raises(ValueError, match="rows"):
+        data.from_table(pd.DataFrame())
+    with pytest.raises(ValueError, match="existing file"):
+        data.from_table("nowhere.csv")
