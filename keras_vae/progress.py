@@ -26,4 +26,5 @@ def tracked(items: Sequence[Item], label: str | None) -> Iterable[Item]:
     import rich.progress
 
     console = rich.console.Console(stderr=True)
-    return rich.progress.track(items, label, transient=True, console=console)
+    quiet = not console.is_terminal
+    return rich.progress.track(items, label, transient=True, console=console, disable=quiet)

@@ -335,3 +335,28 @@ def test_conditional_models_are_watched_and_shown_too(make_vae, digits, tmp_path
         evaluation.active_units(vae, digits[:32], condition=labels).sum()
     )
     assert len(list(tmp_path.glob("*_0001.png"))) == 2
+
+
+def test_a_time_limit_stops_within_an_epoch(make_vae, digits):
+    vae = make_vae()
+    vae.compile("adam", steps_per_execution=1)
+    vae.fit(digits[:8], batch_size=8, verbose=0)  # compiled
+    limit = callbacks.TimeLimit(minutes=1 / 60)
+    batches = tf.data.Dataset.from_tensors(digits[:8]).repeat()
+    history = vae.fit(batches, steps_per_epoch=10**7, epochs=5, callbacks=limit, verbose=0)
+    assert limit.expired
+    assert len(history.epoch) == 1
+    assert 2 <= int(vae.state.step) < 10**6
+
+
+def test_a_time_limit_is_not_reached_by_a_short_training(make_vae, digits):
+    vae = make_vae()
+    vae.compile("adam")
+    limit = callbacks.TimeLimit(minutes=10)
+    assert len(vae.fit(digits, epochs=2, callbacks=limit, verbose=0).epoch) == 2
+    assert not limit.expired
+
+
+def test_a_time_limit_must_be_positive():
+    with pytest.raises(ValueError, match="`minutes` must be positive"):
+        callbacks.TimeLimit(0)

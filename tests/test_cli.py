@@ -260,7 +260,10 @@ def data(files):
 
 
 def test_evaluate_prints_what_the_report_says(data, tmp_path):
-    done = run("evaluate", data / "vae.keras", data / "all.npz", "--samples", 5, "--json")
+    done = run(
+        *("evaluate", data / "all.npz", "--model", data / "vae.keras"),
+        *("--samples", 5, "--json"),
+    )
     assert done.exit_code == 0
     found = json.loads(done.stdout)
     model = keras.saving.load_model(data / "vae.keras")
@@ -273,7 +276,8 @@ def test_evaluate_prints_what_the_report_says(data, tmp_path):
 
 def test_evaluate_writes_a_page(data, tmp_path):
     done = run(
-        *("evaluate", data / "vae.keras", data / "x.npy", "--labels", data / "labels.npy"),
+        *("evaluate", data / "x.npy", "--model", data / "vae.keras"),
+        *("--labels", data / "labels.npy"),
         *("--samples", 5, "--history", data / "history.csv", "--out", tmp_path / "out"),
     )
     assert done.exit_code == 0
@@ -296,7 +300,7 @@ def test_evaluate_writes_a_page(data, tmp_path):
 )
 def test_evaluate_says_what_is_wrong(data, arguments, message):
     shown = [data / a if "." in a else a for a in arguments]
-    done = run("evaluate", data / "vae.keras", *shown)
+    done = run("evaluate", *shown, "--model", data / "vae.keras")
     assert done.exit_code == 1
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()[-1]) > 20

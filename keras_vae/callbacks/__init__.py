@@ -3,8 +3,9 @@
 Floor 6.
 """
 
+from keras_vae.callbacks.budget import TimeLimit
 from keras_vae.callbacks.collapse import CollapseMonitor, CollapseWarning
 from keras_vae.callbacks.grids import ImageGrids
 from keras_vae.callbacks.stopping import EarlyStopping
 
-__all__ = ["CollapseMonitor", "CollapseWarning", "EarlyStopping", "ImageGrids"]
+__all__ = ["CollapseMonitor", "CollapseWarning", "EarlyStopping", "ImageGrids", "TimeLimit"]

@@ -11,19 +11,33 @@ import typer
 from keras_vae.cli.evaluate import evaluate
 from keras_vae.cli.export import export
 from keras_vae.cli.info import info
+from keras_vae.cli.train import train
+from keras_vae.cli.using import embed, generate, impute, interpolate, reconstruct, score
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="keras-vae",
-    help="Variational autoencoders for Keras: look at trained models, measure and export them.",
+    help="Variational autoencoders for Keras: train on files, use, measure and export models.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (info, evaluate, export):
-    app.command()(command)
+_COMMANDS = (
+    train,
+    info,
+    evaluate,
+    score,
+    generate,
+    reconstruct,
+    embed,
+    impute,
+    interpolate,
+    export,
+)
+for _command in _COMMANDS:
+    app.command()(_command)
 
 
 def main() -> None:

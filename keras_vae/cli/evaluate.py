@@ -8,20 +8,25 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from keras_vae.cli.shell import (
     ImportOption,
     JsonOption,
-    ModelArgument,
+    ModelOption,
+    SkipBadOption,
     TracebackOption,
     array,
+    examples,
     load,
     one_line_errors,
     progress,
 )
+
+if TYPE_CHECKING:
+    from keras_vae.models import VAE
 
 __all__ = ["evaluate"]
 
@@ -29,15 +34,15 @@ _NAMES = ("x", "labels", "factors", "condition", "train")
 
 
 def evaluate(
-    model: ModelArgument,
     data: Annotated[
         str,
         typer.Argument(
             metavar="DATA",
-            help="Held-out examples: .npy, or .npz of x and, if there are any, labels, "
-            "factors, condition and train.",
+            help="Held-out examples of the kind that the model was trained on, or .npz of x "
+            "and, if there are any, labels, factors, condition and train.",
         ),
     ],
+    model: ModelOption,
     labels: Annotated[str | None, typer.Option(help="Classes: .npy.")] = None,
     history: Annotated[
         str | None, typer.Option(help="Of the training: .csv of CSVLogger, or .json.")
@@ -49,6 +54,7 @@ def evaluate(
     samples: Annotated[int, typer.Option(help="Latents per example, for log p(x).")] = 500,
     max_examples: Annotated[int, typer.Option(help="Examples that count at most.")] = 5_000,
     seed: Annotated[int, typer.Option(help="Of all draws.")] = 0,
+    skip_bad: SkipBadOption = False,
     modules: ImportOption = None,
     as_json: JsonOption = False,
     traceback: TracebackOption = False,
@@ -58,12 +64,12 @@ def evaluate(
     Ctrl-C ends it with what it has.
     """
     with one_line_errors(traceback):
-        arrays = _arrays(data)
-        if labels is not None:
-            arrays["labels"] = array(labels, "--labels")
         given = None if history is None else _history(history)
         with progress(f"Loading {model}"):
             vae = load(model, modules or [])
+        arrays = _arrays(vae, data, skip_bad)
+        if labels is not None:
+            arrays["labels"] = array(labels, "--labels")
         from keras_vae import evaluation
 
         found = evaluation.report(
@@ -82,14 +88,12 @@ def evaluate(
             typer.echo(f"written: {page}", err=True)
 
 
-def _arrays(path: str) -> dict[str, Any]:
+def _arrays(model: VAE, path: str, skip_bad: bool) -> dict[str, Any]:
     """Arrays by what they are."""
-    import numpy as np
-
-    found = array(path, "DATA")
-    if isinstance(found, np.ndarray):
-        return {"x": found}
-    with found:
+    if Path(path).suffix != ".npz":
+        read = examples(model, path, skip_bad)
+        return {"x": read.x} if read.labels is None else {"x": read.x, "labels": read.labels}
+    with array(path, "DATA") as found:
         unknown = sorted(set(found.files) - set(_NAMES))
         if unknown or "x" not in found.files:
             raise ValueError(

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,25 +22,56 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from keras_vae.data import Read, Schema
     from keras_vae.models import VAE
 
 __all__ = [
+    "ConditionOption",
+    "DataArgument",
     "ImportOption",
     "JsonOption",
     "ModelArgument",
+    "ModelOption",
+    "OutOption",
+    "SeedOption",
+    "SkipBadOption",
     "TracebackOption",
     "array",
+    "examples",
     "load",
     "logged",
     "one_line_errors",
     "progress",
+    "said_skipped",
     "show",
+    "writer",
 ]
 
 # What the library and Keras raise for what a user gave them; the rest is a bug.
 _ERRORS = (ImportError, OSError, RuntimeError, TypeError, ValueError)
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A .keras file.")]
+ModelOption = Annotated[
+    str, typer.Option("--model", metavar="FILE", help="The model: a .keras file.")
+]
+DataArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="What the model was trained on, of that kind: a folder, a .csv or .txt file ...; "
+        ".npy or .npz with x for a model made without a loader.",
+    ),
+]
+OutOption = Annotated[
+    str, typer.Option(metavar="PATH", help="Where to write; its ending says in which form.")
+]
+ConditionOption = Annotated[
+    str | None, typer.Option(help="Conditions, one for each example: .npy.")
+]
+SeedOption = Annotated[int, typer.Option(help="Of all draws.")]
+SkipBadOption = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave out what cannot be read, and say so.")
+]
 ImportOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -141,6 +173,62 @@ def array(path: str, name: str) -> Any:
         raise ValueError(
             f"{name} must be a .npy or .npz file. Received: {path} ({error})."
         ) from error
+
+
+@contextlib.contextmanager
+def said_skipped() -> Iterator[None]:
+    """Say what loaders leave out in a line of its own."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        typer.echo(f"note: {warning.message}", err=True)
+
+
+def examples(model: VAE, source: str, skip_bad: bool = False) -> Read:
+    """Raw examples as the model takes them, by the schema that it keeps, if any."""
+    from keras_vae.data import Read
+    from keras_vae.data.schema import report_skipped
+
+    schema = _schema(model)
+    if schema is None:
+        found = array(source, "DATA")
+        if not hasattr(found, "shape"):
+            if "x" not in found.files:
+                raise ValueError(
+                    f"DATA must hold x. Received: {source}, which holds "
+                    f"{', '.join(found.files)}. Write it with np.savez(path, x=...)."
+                )
+            found = found["x"]
+        return Read(found, [str(row) for row in range(len(found))], None, {})
+    try:
+        with said_skipped():
+            read: Read = schema.read(source, skip_bad)
+            report_skipped(read.skipped, "examples")
+    except ValueError as error:
+        raise ValueError(str(error).replace("`source`", "DATA")) from error
+    return read
+
+
+def writer(model: VAE, out: str) -> Callable[[Any], Path]:
+    """What writes raw examples there, by the schema that the model keeps, or as an array.
+
+    Raises:
+        ValueError: If the path is no place for them: before anything is computed.
+    """
+    from keras_vae.data import Schema
+
+    schema = _schema(model) or Schema()
+    try:
+        schema.checked(out)
+    except ValueError as error:
+        raise ValueError(str(error).replace("`path`", "--out")) from error
+    return lambda x: schema.write(x, out)
+
+
+def _schema(model: VAE) -> Schema | None:
+    preprocessor: Any = model.preprocessor
+    return None if preprocessor is None else preprocessor.schema
 
 
 def show(facts: dict[str, Any], as_json: bool) -> None:

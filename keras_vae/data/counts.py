@@ -85,7 +85,7 @@ class CountSchema(Schema):
 
     def write(self, x: np.ndarray, path: str | os.PathLike[str]) -> Path:
         """Write counts: `.csv` with a column for each thing, or `.npy`."""
-        target = Path(path)
+        target = self.checked(path)
         if target.suffix != ".csv":
             return super().write(x, path)
         with whole(target) as draft, draft.open("w", newline="", encoding="utf-8") as file:

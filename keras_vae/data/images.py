@@ -113,7 +113,7 @@ class ImageSchema(Schema):
 
     def write(self, x: np.ndarray, path: str | os.PathLike[str]) -> Path:
         """Write images: a folder of `.png`, a sheet of all in one `.png`, or `.npy`."""
-        target = Path(path)
+        target = self.checked(path)
         if target.suffix not in ("", ".png"):
             return super().write(x, path)
         pixels = np.clip(np.rint(np.asarray(x, "float64")), 0, 255).astype("uint8")

@@ -75,9 +75,13 @@ class TableSchema(Schema):
 
     def write(self, x: np.ndarray, path: str | os.PathLike[str]) -> Path:
         """Write rows: `.csv`, `.parquet`, or `.npy` of their numbers."""
-        target = Path(path)
+        target = self.checked(path)
         if target.suffix not in (".csv", ".parquet"):
             return super().write(x, path)
+        x = np.asarray(x)
+        if x.dtype == np.float32:
+            # 1.7, not 1.7000000476837158.
+            x = x.astype(str).astype("float64")
         frame = self.table.to_frame(x)
         with whole(target) as draft:
             if target.suffix == ".csv":

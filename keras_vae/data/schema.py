@@ -95,15 +95,29 @@ class Schema(FromSignature):
 
         Raises:
             ValueError: If the path names a kind of file that this kind of data is not
-                written to.
+                written to, or a folder with something in it.
         """
-        target = Path(path)
-        if target.suffix != ".npy":
-            raise ValueError(
-                f"`path` must end in one of {list(self.suffixes())}. Received: {target}."
-            )
+        target = self.checked(path)
         with whole(target) as draft, draft.open("wb") as file:
             np.save(file, np.asarray(x), allow_pickle=False)
+        return target
+
+    def checked(self, path: str | os.PathLike[str]) -> Path:
+        """The path, if `write` can write there.
+
+        Raises:
+            ValueError: If it cannot.
+        """
+        target = Path(path)
+        if target.suffix not in self.suffixes():
+            raise ValueError(
+                f"`path` must end in one of {list(self.suffixes())}"
+                f"{', nothing for a folder' if '' in self.suffixes() else ''}. Received: "
+                f"{target}."
+            )
+        taken = target.exists() and (not target.is_dir() or any(target.iterdir()))
+        if taken and not target.suffix:
+            raise ValueError(f"`path` must be a new or empty folder. Received: {target}.")
         return target
 
     def suffixes(self) -> tuple[str, ...]:
@@ -115,21 +129,15 @@ class whole:  # noqa: N801
     """Let a file or folder appear only when it is written.
 
     Args:
-        path: Where. Files are replaced; folders must be new or empty.
-
-    Raises:
-        ValueError: If a folder with something in it is there already.
+        path: Where. Files are replaced, and empty folders.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        is_folder = not path.suffix
-        if is_folder and path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise ValueError(f"`path` must be a new or empty folder. Received: {path}.")
         path.parent.mkdir(parents=True, exist_ok=True)
         self._place = tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-")
         self.draft = Path(self._place.name) / path.name
-        if is_folder:
+        if not path.suffix:
             self.draft.mkdir()
 
     def __enter__(self) -> Path:

@@ -81,7 +81,7 @@ class SeriesSchema(Schema):
 
     def write(self, x: np.ndarray, path: str | os.PathLike[str]) -> Path:
         """Write windows: `.csv` with their number, the step and the channels, or `.npy`."""
-        target = Path(path)
+        target = self.checked(path)
         if target.suffix != ".csv":
             return super().write(x, path)
         import pandas as pd

@@ -31,6 +31,7 @@ PUBLIC = {
         "CollapseWarning",
         "EarlyStopping",
         "ImageGrids",
+        "TimeLimit",
     ],
     "keras_vae.cli": ["app", "main"],
     "keras_vae.component": ["Component", "FromSignature", "register"],
@@ -175,6 +176,7 @@ PUBLIC = {
         "RadialVAE",
         "SigmaVAE",
         "VampVAE",
+        "for_source",
     ],
     "keras_vae.networks": [
         "MLP",

@@ -2,9 +2,9 @@
 
 Each is a function that returns a `VAE`, with the defaults of its paper: nothing that could not
 be written out, and nothing that a saved file needs. The plain model needs no preset: it is
-`keras_vae.VAE`.
+`keras_vae.VAE`. `for_source` is none of a paper: it suits a model to loaded data.
 
-All take, besides what their docstrings list:
+All others take, besides what their docstrings list:
 
 - `encoder`, `decoder`: as in `VAE`.
 - `latent_dim`: the number of latent dimensions.
@@ -33,6 +33,7 @@ from keras_vae.models.presets.spaces import (
     PoincareVAE,
     PowerSphericalVAE,
 )
+from keras_vae.models.presets.suggested import for_source
 
 __all__ = [
     "CIWAE",
@@ -63,4 +64,5 @@ __all__ = [
     "RadialVAE",
     "SigmaVAE",
     "VampVAE",
+    "for_source",
 ]

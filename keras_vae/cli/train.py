@@ -1,0 +1,365 @@
+"""`keras-vae train`: from files to a model, its report and its exports.
+
+Floor 7.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from keras_vae.cli.export import Target
+from keras_vae.cli.shell import (
+    ImportOption,
+    JsonOption,
+    SeedOption,
+    SkipBadOption,
+    TracebackOption,
+    load,
+    one_line_errors,
+    progress,
+    said_skipped,
+    show,
+)
+
+if TYPE_CHECKING:
+    from keras_vae.data import Source
+    from keras_vae.models import VAE
+
+__all__ = ["train"]
+
+_OPTIONS = "Of one kind of data"
+# More epochs than there is time for.
+_EPOCHS = 100_000
+# Epochs without a better bound after which training ends, and seconds between two savings.
+_PATIENCE, _SAVED_EVERY = 20, 60.0
+# Of a batch, if there are so many batches at least.
+_ROWS, _BATCHES = 128, 8
+
+
+class Kind(enum.StrEnum):
+    """Kinds of data."""
+
+    images = "images"
+    audio = "audio"
+    text = "text"
+    table = "table"
+    counts = "counts"
+    series = "series"
+
+
+def train(
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="A folder or a file; see --kind.")
+    ],
+    kind: Annotated[
+        Kind,
+        typer.Option(
+            help="images: folder of .png, .jpg ... (folders in it are classes), .npy of bytes. "
+            "audio: folder of .wav. text: file, a line an example. table: .csv, .parquet. "
+            "counts: .npz (sparse), .npy, .csv. series: .csv, .npy."
+        ),
+    ],
+    out: Annotated[str, typer.Option(metavar="FILE", help="The model: a .keras file.")],
+    minutes: Annotated[float, typer.Option(help="Time to train at most.")] = 5.0,
+    epochs: Annotated[int | None, typer.Option(help="Epochs at most.")] = None,
+    latent_dim: Annotated[
+        int | None, typer.Option(help="Number of latents. Default: by the kind.")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Examples in a batch. Default: 128, fewer of few.")
+    ] = None,
+    held_out: Annotated[
+        float, typer.Option(help="Share that is not trained on, to tell when to stop.")
+    ] = 0.1,
+    report: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="Write a page with measures and pictures there."),
+    ] = None,
+    export: Annotated[
+        list[Target] | None,
+        typer.Option(help="Export there too, beside FILE; may be repeated."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with FILE.")] = False,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HxW", help="images: scale all to this.", rich_help_panel=_OPTIONS
+        ),
+    ] = None,
+    channels: Annotated[
+        int | None,
+        typer.Option(help="images: convert all to 1 or 3.", rich_help_panel=_OPTIONS),
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="audio: of a clip.", rich_help_panel=_OPTIONS)
+    ] = None,
+    sample_rate: Annotated[
+        int | None, typer.Option(help="audio: convert all to.", rich_help_panel=_OPTIONS)
+    ] = None,
+    level: Annotated[
+        str | None,
+        typer.Option(help="text: character or subword.", rich_help_panel=_OPTIONS),
+    ] = None,
+    length: Annotated[
+        int | None, typer.Option(help="text: tokens of a line.", rich_help_panel=_OPTIONS)
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(help="table: column that is a class, not data.", rich_help_panel=_OPTIONS),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="table: column to leave out; may be repeated.", rich_help_panel=_OPTIONS
+        ),
+    ] = None,
+    window: Annotated[
+        int | None, typer.Option(help="series: steps of a window.", rich_help_panel=_OPTIONS)
+    ] = None,
+    stride: Annotated[
+        int | None,
+        typer.Option(help="series: steps between windows.", rich_help_panel=_OPTIONS),
+    ] = None,
+    seed: SeedOption = 0,
+    skip_bad: SkipBadOption = False,
+    modules: ImportOption = None,
+    as_json: JsonOption = False,
+    traceback: TracebackOption = False,
+) -> None:
+    """Train a model on files: the network, the likelihood and the rest suit the data.
+
+    Ends when the held-out bound has not risen for 20 epochs, when time is up, or with Ctrl-C;
+    FILE is saved in each case, and each minute meanwhile. Examples:
+
+        keras-vae train photos --kind images --size 64x64 --out faces.keras --minutes 30
+
+        keras-vae train people.csv --kind table --out people.keras --report report
+
+        keras-vae train x.csv --kind series --window 128 --out x.keras --export onnx
+    """
+    with one_line_errors(traceback):
+        target = _target(out, resume)
+        options = {
+            "size": None if size is None else _size(size),
+            "channels": channels,
+            "seconds": seconds,
+            "sample_rate": sample_rate,
+            "level": level,
+            "length": length,
+            "label": label,
+            "ignore": ignore,
+            "window": window,
+            "stride": stride,
+        }
+        with progress(f"Reading {data}"), said_skipped():
+            source = _source(data, kind, seed, held_out, skip_bad, options)
+        with progress(f"Loading {out}" if resume else "Building the model"):
+            vae = _model(target, source, resume, latent_dim, seed, modules or [])
+        facts = _fitted(vae, source, target, minutes, epochs or _EPOCHS, batch_size)
+        if report is not None:
+            facts["report"] = _reported(vae, source, report)
+        for format_ in export or ():
+            facts.setdefault("exports", []).append(_exported(vae, target, format_))
+        show({"model": str(target), "data": repr(source)[1:-1], **facts}, as_json)
+
+
+def _target(out: str, resume: bool) -> Path:
+    target = Path(out)
+    if target.suffix != ".keras":
+        raise ValueError(f"--out must end in .keras. Received: {out}.")
+    if resume and not target.is_file():
+        raise ValueError(f"--resume goes on with an existing file. Received: --out {out}.")
+    if target.exists() and not resume:
+        raise ValueError(
+            f"--out holds a model already, which is not overwritten. Received: {out}. Go on "
+            f"with it by --resume, or choose another name."
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.lower().partition("x")
+    if not (height.isdigit() and width.isdigit()):
+        raise ValueError(f"--size must be HEIGHTxWIDTH, such as 64x64. Received: {text}.")
+    return int(height), int(width)
+
+
+def _source(
+    data: str, kind: Kind, seed: int, held_out: float, skip_bad: bool, options: dict[str, Any]
+) -> Source:
+    import inspect
+
+    from keras_vae import data as loaders
+
+    if not Path(data).exists():
+        raise ValueError(f"DATA must be an existing file or folder. Received: {data}.")
+    loader = getattr(loaders, f"from_{kind}")
+    known = inspect.signature(loader).parameters
+    given = {name: value for name, value in options.items() if value is not None}
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        flag = f"--{unknown[0].replace('_', '-')}"
+        raise ValueError(f"{flag} is no option of --kind {kind}. Leave it out.")
+    if "seed" in known:
+        given["seed"] = seed
+    try:
+        source: Source = loader(data, held_out=held_out, skip_bad=skip_bad, **given)
+    except ValueError as error:
+        raise ValueError(str(error).replace("`source`", "DATA")) from error
+    return source
+
+
+def _model(
+    target: Path,
+    source: Source,
+    resume: bool,
+    latent_dim: int | None,
+    seed: int,
+    modules: list[str],
+) -> VAE:
+    import keras
+
+    from keras_vae.models import presets
+
+    if resume:
+        vae = load(str(target), modules)
+        kept = getattr(vae.preprocessor, "schema", None)
+        if kept is None or kept.get_config() != source.schema.get_config():
+            raise ValueError(
+                f"--resume needs the data that the model was trained on. Received: {source!r}, "
+                f"of which sizes, names or categories are others than those of {target}."
+            )
+        return vae
+    keras.utils.set_random_seed(seed)
+    vae = presets.for_source(source, latent_dim, seed=seed)
+    vae.compile(keras.optimizers.Adam(1e-3))
+    return vae
+
+
+def _fitted(
+    vae: VAE, source: Source, target: Path, minutes: float, epochs: int, rows: int | None
+) -> dict[str, Any]:
+    """Train, save, and say what came of it."""
+    from keras_vae import callbacks
+
+    count = len(source.x_train)
+    rows = rows or max(8, min(_ROWS, count // _BATCHES))
+    limit = callbacks.TimeLimit(minutes)
+    used: list[Any] = [limit]
+    held_out = len(source.x_test) > 0
+    if held_out:
+        used.append(callbacks.EarlyStopping(patience=_PATIENCE))
+    began = time.monotonic()
+    reason = "epochs are over"
+    with _watching(vae, target, minutes) as watching:
+        try:
+            vae.fit(
+                _given(source.x_train, source.condition_train),
+                validation_data=(
+                    _given(source.x_test, source.condition_test) if held_out else None
+                ),
+                batch_size=rows,
+                epochs=epochs,
+                callbacks=[*used, watching],
+                verbose=0,
+            )
+        except KeyboardInterrupt:
+            reason = "interrupted"
+    vae.stop_training = False
+    _save(vae, target)
+    found = watching.last
+    if held_out:
+        given = _given(source.x_test, source.condition_test)
+        found = vae.evaluate(given, batch_size=rows, return_dict=True, verbose=0)
+    done = watching.epochs
+    if limit.expired:
+        reason = "time is up"
+    elif reason != "interrupted" and done < epochs:
+        reason = "the held-out bound no longer rises"
+    return {
+        "ended": reason,
+        "epochs": done,
+        "minutes": round((time.monotonic() - began) / 60, 2),
+        ("held_out" if held_out else "trained_on"): {
+            name: round(float(value), 4) for name, value in found.items()
+        },
+        "unit": "nats per example",
+    }
+
+
+@contextlib.contextmanager
+def _watching(vae: VAE, target: Path, minutes: float) -> Iterator[Any]:
+    """Yield a callback that shows each epoch, and saves now and then."""
+    import keras
+
+    # A terminal shows one line anew, a file gets them all.
+    shown_every = 0.5 if sys.stderr.isatty() else 10.0
+    with progress("Training") as say:
+
+        class Watching(keras.callbacks.Callback):
+            def __init__(self) -> None:
+                super().__init__()
+                self.epochs = 0
+                self.last: dict[str, float] = {}
+                self._began = self._saved = self._shown = time.monotonic()
+
+            def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+                now = time.monotonic()
+                self.epochs += 1
+                self.last = {name: float(value) for name, value in (logs or {}).items()}
+                if now - self._shown > shown_every or epoch == 0:
+                    self._shown = now
+                    shown = ("val_elbo", "val_loss") if "val_loss" in self.last else ("loss",)
+                    name = next(name for name in shown if name in self.last)
+                    say(
+                        f"Training: epoch {epoch + 1}, {name} {self.last[name]:.4g} nats, "
+                        f"{(now - self._began) / 60:.1f} of {minutes:g} minutes"
+                    )
+                if now - self._saved > _SAVED_EVERY:
+                    self._saved = now
+                    _save(self.model, target)
+
+        yield Watching()
+
+
+def _save(vae: VAE, target: Path) -> None:
+    from keras_vae.data.schema import whole
+
+    with whole(target) as draft:
+        vae.save(draft)
+
+
+def _reported(vae: VAE, source: Source, folder: str) -> str:
+    from keras_vae import evaluation
+
+    held_out = len(source.x_test) > 0
+    found = evaluation.report(
+        vae,
+        source.x_test if held_out else source.x_train,
+        source.labels_test if held_out else source.labels_train,
+        condition=source.condition_test if held_out else source.condition_train,
+        pictures=True,
+    )
+    return str(found.save(folder))
+
+
+def _exported(vae: VAE, target: Path, format_: Target) -> str:
+    from keras_vae import exporters
+
+    folder = target.with_name(f"{target.stem}-{format_}")
+    with progress(f"Exporting to {format_}"):
+        getattr(exporters, f"export_{format_}")(vae, str(folder))
+    return str(folder)
+
+
+def _given(x: Any, condition: Any) -> Any:
+    return x if condition is None else {"x": x, "condition": condition}
