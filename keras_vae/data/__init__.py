@@ -13,6 +13,7 @@ from keras_vae.data.sets import LabelledImages, load_digits, load_mnist
 from keras_vae.data.source import Source
 from keras_vae.data.sparse import SparseRows
 from keras_vae.data.streaming import stream
+from keras_vae.data.text import TextSchema, from_text
 
 __all__ = [
     "CountSchema",
@@ -24,6 +25,7 @@ __all__ = [
     "Source",
     "SparseRows",
     "TableSchema",
+    "TextSchema",
     "binarize",
     "dequantize",
     "dynamic_binarization",
@@ -31,6 +33,7 @@ __all__ = [
     "from_images",
     "from_series",
     "from_table",
+    "from_text",
     "load_digits",
     "load_mnist",
     "stream",

@@ -101,8 +101,8 @@ def split(
         raise ValueError(
             f"`held_out` must be a share of 0 or more and below 1. Received: {held_out}."
         )
-    trained = count - round(count * held_out)
-    if held_out and not 0 < trained < count:
+    trained = count - (max(1, round(count * held_out)) if held_out else 0)
+    if not trained:
         raise ValueError(
             f"`source` must hold enough examples to set some aside. Received: {count}, and "
             f"held_out={held_out}. Pass more, or held_out=0."

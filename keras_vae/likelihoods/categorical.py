@@ -29,6 +29,9 @@ __all__ = ["Categorical", "Ordinal"]
 
 tfd = tfp.distributions
 
+# Log-probability of what is never drawn; finite, so that differences are.
+_NEVER = -1e9
+
 
 class OneHot(Likelihood):
     """p(x|z) of whole numbers from 0 on. The encoder sees them as one-hot vectors.
@@ -182,6 +185,27 @@ class Categorical(OneHot):
 
     def mixture_point(self, params: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         return self._most_probable(numerics.weighted_mean(self.probabilities(params), weights))
+
+    def sharpened(self, params: tf.Tensor, temperature: float, top_p: float) -> tf.Tensor:
+        """Parameters of sharper, or flatter, draws.
+
+        Args:
+            params: `[..., *params_shape]`.
+            temperature: Logits are divided by it.
+            top_p: Categories that are not among the most probable ones with this share of the
+                probability together get none.
+
+        Reference: Holtzman, Buys, Du, Forbes and Choi (2020), The Curious Case of Neural Text
+        Degeneration, section 3.1.
+        """
+        logits = tf.nn.log_softmax(self.log_probabilities(params) / temperature)
+        descending = tf.sort(logits, direction="DESCENDING")
+        before = tf.cumsum(tf.exp(descending), axis=-1, exclusive=True)
+        least = tf.reduce_min(
+            tf.where(before < top_p, descending, logits.dtype.max), -1, keepdims=True
+        )
+        kept = tf.where(logits < least, tf.constant(_NEVER, logits.dtype), logits)
+        return tf.reshape(kept, tf.shape(params))
 
     def sample(self, params: tf.Tensor, seed: int | tf.Tensor | None = None) -> tf.Tensor:
         # The largest logit after noise of Gumbel's distribution.

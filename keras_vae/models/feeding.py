@@ -158,6 +158,9 @@ class Fed(Compiled):
                 )
             elif isinstance(val_x, Mapping):
                 kwargs["validation_data"] = (val_x, val_y)
+            if _is_streamed(val_x, val_y):
+                rows = kwargs.get("validation_batch_size") or batch_size or _ROWS
+                kwargs["validation_data"] = _batches(val_x, val_y, val_weight, rows)
         if not is_arrays(x) and not isinstance(x, keras.utils.PyDataset):
             kwargs.setdefault("shuffle", False)  # Keras warns of its own default for streams
         self.objective.check(size)
@@ -172,7 +175,7 @@ class Fed(Compiled):
         else:
             callbacks = [guard, *_as_list(callbacks)]
         y = _target(x, y, kwargs.get("sample_weight"))
-        if any(is_streamed(array) for array in keras.tree.flatten((x, y))):
+        if _is_streamed(x, y):
             x, y, batch_size = self._streamed(x, y, rows, kwargs), None, None
         with self._source(x, y, rows, kwargs) as (x, y, weight):
             if weight is not None:
@@ -199,6 +202,9 @@ class Fed(Compiled):
             x, _ = self._checked(x, y)
         self.state.evaluation_counter.assign(0)
         y = _target(x, y, sample_weight)
+        if _is_streamed(x, y):
+            x, y = _batches(x, y, sample_weight, batch_size or _ROWS), None
+            batch_size = sample_weight = None
         return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
 
     def unpack(self, batch: Any) -> Batch:
@@ -332,6 +338,16 @@ def _steps_of_epoch(x: Any, size: int, batch_size: int | None) -> tuple[int, int
     if isinstance(x, keras.utils.PyDataset):
         return x.num_batches or 0, rows
     return -(-size // rows), rows
+
+
+def _is_streamed(x: Any, y: Any) -> bool:
+    return any(is_streamed(array) for array in keras.tree.flatten((x, y)))
+
+
+def _batches(x: Any, y: Any, weight: Any, rows: int) -> tf.data.Dataset:
+    """Batches in order, which are read as they are used."""
+    given = keras.utils.pack_x_y_sample_weight(x, _target(x, y, weight), weight)
+    return stream(given, rows, 0, shuffle=False)
 
 
 def _target(x: Any, y: Any, sample_weight: Any) -> Any:

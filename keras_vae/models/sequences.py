@@ -5,6 +5,7 @@ Floor 4.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -48,6 +49,7 @@ def write_sequence(
     z: tf.Tensor,
     key: tf.Tensor | None,
     options: dict[str, Any],
+    adjust: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> tf.Tensor:
     """Write events, each value from those before it.
 
@@ -59,6 +61,7 @@ def write_sequence(
         z: `[batch, size]`, the condition included.
         key: Key of the draws. `None`: at each step the point.
         options: Further arguments of the decoder's methods.
+        adjust: Done to parameters before a draw. Defaults to `None`: nothing.
 
     Returns:
         `[batch, length, channels]`.
@@ -70,6 +73,8 @@ def write_sequence(
         position: tf.Tensor, token: tf.Tensor, ended: tf.Tensor, state: Any, written: Any
     ) -> Any:
         params, state = next_params(decoder, head, token, state, z, options)
+        if adjust is not None:
+            params = adjust(params)
         place = 0
         if likelihood.weights:  # it may have some for each place: let it see its place
             params, place = tf.repeat(params, length, axis=1), position

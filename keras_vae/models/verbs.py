@@ -14,7 +14,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from keras_vae import numerics
-from keras_vae.arguments import require_integer
+from keras_vae.arguments import require_integer, require_positive
+from keras_vae.likelihoods import Categorical
 from keras_vae.models.batching import ROWS
 from keras_vae.models.checks import Wanted, check_array
 from keras_vae.models.conditions import attach
@@ -139,6 +140,8 @@ class Verbs(Scores):
         condition: Any = None,
         prior: Prior | None = None,
         sample: bool = False,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
         seed: int | None = None,
         batch_size: int = ROWS,
     ) -> np.ndarray:
@@ -151,6 +154,10 @@ class Verbs(Scores):
                 data (`keras_vae.samplers`). Defaults to `None`: the model's.
             sample: Whether to draw from p(x|z) rather than return the value that stands for
                 it. Defaults to `False`.
+            temperature: Of draws of categories, such as tokens: logits are divided by it.
+                Defaults to `1.0`.
+            top_p: Draws of categories are of the most probable ones that have this share of
+                the probability together (Holtzman et al. 2020). Defaults to `1.0`: of all.
             seed: Of the draws. Defaults to `None`: a fresh one.
             batch_size: Examples at a time. Defaults to `1024`.
 
@@ -158,7 +165,11 @@ class Verbs(Scores):
             `[count, *raw_shape]`.
 
         Raises:
-            ValueError: If `count` is not a positive integer, or `prior` has other latents.
+            ValueError: If `count` is not a positive integer, `prior` has other latents, or
+                `temperature` or `top_p` is out of range or not for this likelihood.
+
+        Reference: Holtzman, Buys, Du, Forbes and Choi (2020), The Curious Case of Neural Text
+        Degeneration, section 3.1.
         """
         prior = self.prior if prior is None else self._fitting(prior)
         require_integer("count", count)
@@ -172,11 +183,31 @@ class Verbs(Scores):
             )
             z = prior.sample(noise, self.context(condition=condition))
             key_of_x = numerics.fold_in(key, 1) if sample else None
-            return (self.decoded_points(z, condition, key_of_x),)
+            return (self.decoded_points(z, condition, key_of_x, adjust=adjust),)
 
+        adjust = self._adjustment(temperature, top_p, sample)
         rows = np.zeros(count, "float32")
-        name = f"generate {sample} {'' if prior is self.prior else id(prior)}"
+        own = "" if prior is self.prior else id(prior)
+        name = f"generate {sample} {own} {temperature} {top_p}"
         return self.in_batches(name, generate, rows, batch_size, seed, condition)[0]
+
+    def _adjustment(
+        self, temperature: float, top_p: float, sample: bool
+    ) -> Callable[[tf.Tensor], tf.Tensor] | None:
+        """What is done to parameters before draws of categories."""
+        require_positive("temperature", temperature)
+        if not 0 < top_p <= 1:
+            raise ValueError(f"`top_p` must be above 0 and at most 1. Received: {top_p}.")
+        if temperature == top_p == 1:
+            return None
+        likelihood = self.likelihood
+        if not (sample and isinstance(likelihood, Categorical)):
+            raise ValueError(
+                f"`temperature` and `top_p` are for draws from a Categorical likelihood. "
+                f"Received: sample={sample} and a {type(likelihood).__name__}. Leave them at "
+                f"1, or pass sample=True."
+            )
+        return lambda params: likelihood.sharpened(params, temperature, top_p)
 
     def with_prior(self, prior: Prior) -> Self:
         """Copy the model, but for its prior.

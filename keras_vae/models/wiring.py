@@ -5,7 +5,7 @@ Floor 4.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -152,6 +152,7 @@ class TwoNetworks(BoundModel):
         condition: tf.Tensor | None = None,
         key: tf.Tensor | None = None,
         training: bool = False,
+        adjust: Callable[[tf.Tensor], tf.Tensor] | None = None,
     ) -> tf.Tensor:
         """Make x of z: the value that stands for p(x|z), or a draw, as raw data.
 
@@ -162,6 +163,7 @@ class TwoNetworks(BoundModel):
             condition: As in `likelihood_params`.
             key: Key of the draw. Defaults to `None`: no draw, at each step the point.
             training: As in Keras.
+            adjust: Done to the likelihood's parameters first. Defaults to `None`: nothing.
 
         Returns:
             `[batch, *raw_shape]`.
@@ -169,10 +171,12 @@ class TwoNetworks(BoundModel):
         if self.autoregressive:
             z, options = self._decoder_input(z, condition)
             x = write_sequence(
-                self.decoder, self._to_likelihood, self.likelihood, z, key, options
+                self.decoder, self._to_likelihood, self.likelihood, z, key, options, adjust
             )
             return self.restored(x)
         params = self.likelihood_params(z, training, condition)
+        if adjust is not None:
+            params = adjust(params)
         return self.restored(
             self.likelihood.point(params)
             if key is None

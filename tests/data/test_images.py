@@ -165,7 +165,7 @@ def test_black_and_white_is_noticed(tmp_path):
         (np.zeros([5, 4, 4]), {}, "uint8"),
         (np.zeros([5, 4, 4, 2], "uint8"), {}, "1 or 3 channels"),
         (np.zeros([5, 4, 4], "uint8"), {"held_out": 1.0}, "`held_out`"),
-        (np.zeros([5, 4, 4], "uint8"), {"held_out": 0.01}, "enough examples"),
+        (np.zeros([1, 4, 4], "uint8"), {"held_out": 0.01}, "enough examples"),
         (["nowhere.png"], {}, "existing files"),
     ],
 )

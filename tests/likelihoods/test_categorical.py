@@ -289,3 +289,26 @@ def test_a_level_does_not_hang_on_a_rounding():
     about = tf.constant([[0.0], [1e-9], [-1e-9]])
     assert len(set(p.point(about).numpy().ravel())) == 1
     np.testing.assert_array_equal(p.point(tf.constant([[-0.01], [0.01]])), [[0.0], [1.0]])
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("top_p", [0.05, 0.6, 0.9, 1.0])
+def test_sharpened_draws_follow_the_nucleus(rng, temperature, top_p):
+    p = Categorical(5)
+    p.build((3, 2))
+    logits = rng.normal(size=(3, 2, 5))
+    params = p.sharpened(tf.constant(logits.reshape(3, 10), tf.float32), temperature, top_p)
+    found = p.probabilities(params).numpy()
+    # By hand, one cell after the other: Holtzman et al. (2020), section 3.1.
+    for place in np.ndindex(3, 2):
+        share = np.exp(logits[place] / temperature)
+        share /= share.sum()
+        nucleus, total = [], 0.0
+        for category in np.argsort(-share):
+            nucleus.append(category)
+            total += share[category]
+            if total >= top_p:
+                break
+        expected = np.zeros(5)
+        expected[nucleus] = share[nucleus] / total
+        np.testing.assert_allclose(found[place], expected, atol=1e-6)

@@ -192,3 +192,14 @@ def test_what_cannot_be_done_says_so():
         make_writer(event_shape=(LENGTH,))
     with pytest.raises(ValueError, match="needs the whole event"):
         make_writer(likelihood=NegativeBinomial(library="observed"))
+
+
+def test_temperature_and_top_p_are_for_draws_of_categories(make_vae):
+    vae = make_vae()
+    for options in ({"temperature": 0.5}, {"top_p": 0.5, "sample": True}):
+        with pytest.raises(ValueError, match="for draws from a Categorical"):
+            vae.generate(2, **options)
+    with pytest.raises(ValueError, match="`top_p` must be above 0"):
+        vae.generate(2, top_p=0.0)
+    with pytest.raises(ValueError, match="`temperature` must be positive"):
+        vae.generate(2, temperature=0.0)

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_vae import likelihoods, networks, posteriors
+from keras_vae import likelihoods, networks, objectives, posteriors, schedules
 from keras_vae.data import Source
+from keras_vae.data.text import END
 from keras_vae.likelihoods import Likelihood
 from keras_vae.models.vae import VAE
 
@@ -31,7 +32,7 @@ def for_source(source: Source, latent_dim: int | None = None, **kwargs: Any) -> 
     - audio: the same networks along time, `DiscretizedLogistic` for waveforms, `Normal` of
       learned scale for spectrograms; 32 latents.
     - text: a recurrent encoder and a recurrent decoder that writes token by token, a quarter
-      of its input hidden, KL fading in with half a nat a latent free; 32 latents.
+      of its input hidden, KL fading in with a quarter of a nat a latent free; 32 latents.
     - table: dense layers and `Columns`; half as many latents as columns, at most 10.
     - counts: dense layers, `NegativeBinomial` given the library size; 10 latents.
     - series: dense layers up to 1,024 values, else convolutions; `Normal` of predicted scale;
@@ -95,6 +96,18 @@ def _series(source: Source) -> tuple[int, dict[str, Any]]:
     return 16, _along_time(source, likelihoods.Normal("predicted"))
 
 
+def _text(source: Source) -> tuple[int, dict[str, Any]]:
+    tokens = len(source.schema.vocabulary)  # type: ignore[attr-defined]
+    return 32, {
+        "encoder": networks.RecurrentEncoder([128], end_token=END),
+        "decoder": networks.RecurrentDecoder(
+            [256], autoregressive=True, vocabulary=tokens, word_dropout=0.25
+        ),
+        "likelihood": likelihoods.Categorical(tokens, end_token=END),
+        "objective": objectives.ELBO(schedules.LinearWarmup(_WARM_UP), free_bits=0.25),
+    }
+
+
 def _along_time(source: Source, likelihood: Likelihood) -> dict[str, Any]:
     if np.prod(source.event_shape) <= _DENSE:
         return _dense(likelihood, 256)
@@ -125,4 +138,5 @@ _PARTS: dict[str, Callable[[Source], tuple[int, dict[str, Any]]]] = {
     "table": _table,
     "counts": _counts,
     "series": _series,
+    "text": _text,
 }
