@@ -1,6 +1,6 @@
 """Counts, most of them 0: topics of documentation, or cells by the molecules in them.
 
-    python examples/counts.py          words of docstrings of what is installed: a minute
+    python examples/counts.py          words of docstrings of what is installed: 2 minutes
     python examples/counts.py cells    10,000 cells of a mouse's brain, 1,000 genes, if the
                                        folder KERAS_VAE_DATA has them
 
@@ -10,7 +10,8 @@ log p(x) of both in nats; of the words, how well a linear classifier tells from 
 which package a docstring is of, beside the ten first principal components of log counts; and
 the words that are most above their average along each of the most active latents.
 
-Expect log p(x) of the words to be 20 to 40 nats higher with the negative binomial.
+Expect log p(x) of the words to be about 4 nats higher with the negative binomial, and
+accuracies of 0.93 and 0.95.
 Writes model.keras into output/counts. The same from the shell, for a matrix of
 scipy.sparse.save_npz:
 

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -99,6 +100,26 @@ def test_vectors(tmp_path):
     names = [name for name, _, _ in rows]
     assert names == ["VAE", "autoencoder", "autoencoder, fitted", "truth"]
     printed_number(printed, "total", "s")
+
+
+@pytest.mark.parametrize(
+    ("name", "printed", "written"),
+    [
+        ("tables", ["test elbo", "filled in", "malignant", "synthetic"], ["synthetic.csv"]),
+        ("counts", ["negative binomial", "Poisson", "latents", "latent"], []),
+        ("series", ["test elbo", "anomaly score", "largest value"], ["scores.png"]),
+    ],
+)
+def test_examples_of_own_data(tmp_path, monkeypatch, capsys, name, printed, written):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_VAE_SMOKE", "1")
+    monkeypatch.setattr(sys, "argv", [f"{name}.py"])
+    runpy.run_path(str(ROOT / "examples" / f"{name}.py"), run_name="__main__")
+    lines = capsys.readouterr().out.splitlines()
+    for beginning in printed:
+        assert any(re.match(rf"{beginning}\b.*\d", line) for line in lines), beginning
+    for file in (*written, "model.keras"):
+        assert (tmp_path / "output" / name / file).is_file()
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
