@@ -52,11 +52,13 @@ def _facts(model: VAE, path: str) -> dict[str, Any]:
     total = model.count_params() - model.state.count_params()
     counts["heads"] = total - sum(counts.values())
     facts = described(model)
+    schema = getattr(model.preprocessor, "schema", None)
     return {
         "file": path,
         "model": facts["class"],
         "event_shape": facts["event_shape"],
         "latent_dim": facts["latent_dim"],
+        **({} if schema is None else {"data": schema.kind}),
         "parts": {part: facts[part] for part in (*PARTS, "preprocessor") if facts[part]},
         "parameters": {**{part: n for part, n in counts.items() if n}, "total": total},
         "steps_trained": facts["steps_trained"],

@@ -277,6 +277,7 @@ def _manifest(
 def _description(model: VAE) -> dict[str, Any]:
     return {
         **described(model),
+        **_data(model),
         "name": model.name,
         "weights_sha256": manifests.weights_sha256(model),
     }
@@ -295,3 +296,9 @@ def _entries(tensors: Mapping[str, TensorInfo]) -> dict[str, TensorEntry]:
     return {
         name: TensorEntry((None, *t.shape), t.dtype, t.meaning) for name, t in tensors.items()
     }
+
+
+def _data(model: VAE) -> dict[str, Any]:
+    """What raw data are beyond their numbers, such as a vocabulary, if that is known."""
+    schema = getattr(model.preprocessor, "schema", None)
+    return {} if schema is None else {"data": {"kind": schema.kind, **schema.get_config()}}

@@ -3,8 +3,9 @@ import json
 
 import keras
 
+import keras_vae
 from keras_vae import exporters
-from keras_vae.exporters import manifest
+from keras_vae.exporters import manifest, pipeline
 from tests.exporters.support import make_model
 
 
@@ -72,3 +73,18 @@ def test_hash_of_the_weights_survives_saving(tmp_path):
     model.save(tmp_path / "vae.keras")
     loaded = keras.saving.load_model(tmp_path / "vae.keras")
     assert manifest.weights_sha256(loaded) == manifest.weights_sha256(model)
+
+
+def test_the_schema_of_the_data_leaves_with_the_model():
+    source = keras_vae.data.from_text(["anna", "bob", "otto"])
+    model = keras_vae.VAE(
+        keras_vae.networks.MLP([4]),
+        keras_vae.networks.MLP([4]),
+        keras_vae.posteriors.DiagonalNormal(2),
+        likelihood=keras_vae.likelihoods.Categorical(6, end_token=0),
+        event_shape=source.event_shape,
+        preprocessor=source.preprocessor,
+    )
+    described = json.loads(json.dumps(pipeline._description(model)))
+    assert described["data"]["kind"] == "text"
+    assert described["data"]["vocabulary"] == ["", "a", "b", "n", "o", "t"]
