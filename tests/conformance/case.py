@@ -1,6 +1,7 @@
 """What a line of the conformance table holds, and how a part is made from it."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -79,17 +80,17 @@ class Case:
     output_shape: tuple[int, ...] = ()
     event_shape: tuple[int, ...] = EVENT_SHAPE
 
-    @property
+    @functools.cached_property
     def name(self) -> str:
         """Its name in test reports."""
         return "-".join(filter(None, (self.cls.__name__, self.variant)))
 
-    @property
+    @functools.cached_property
     def family(self) -> str:
         """Name of its family's module."""
         return next(name for name, base in FAMILIES.items() if issubclass(self.cls, base))
 
-    @property
+    @functools.cached_property
     def key(self) -> tuple[str, str]:
         """Its family and name: posteriors and priors may share a name."""
         return (self.family, self.name)

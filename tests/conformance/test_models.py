@@ -31,30 +31,32 @@ def compositions():
         "decoder": [c for c in networks if c.input_shape != EVENT_SHAPE],
     }
     made = {case.key: case.make() for cases in parts.values() for case in cases}
-    valid = [
-        chosen
-        for chosen in itertools.product(*parts.values())
-        if is_valid(*(made[case.key] for case in chosen))
-    ]
-    waiting = [case.key for cases in (*parts.values(), *bodies.values()) for case in cases]
+    for case in parts["likelihood"]:
+        made[case.key].build(EVENT_SHAPE)
+    weighing = {case.key for case in parts["prior"] if made[case.key].argument_names()}
+    valid = []
+    for chosen in itertools.product(*parts.values()):
+        keys = [case.key for case in chosen]
+        if is_valid(*(made[key] for key in keys), keys[1] in weighing):
+            valid.append((frozenset(keys), chosen))
+    waiting = {case.key for cases in (*parts.values(), *bodies.values()) for case in cases}
     result = []
     while waiting:
-        best = max(valid, key=lambda chosen: sum(case.key in waiting for case in chosen))
+        _, best = max(valid, key=lambda keys_and_cases: len(keys_and_cases[0] & waiting))
         composition = dict(zip(SLOTS, best))
         for slot, cases in bodies.items():
             composition[slot] = cases[len(result) % len(cases)]
         covered = {case.key for case in composition.values()}
-        assert covered & set(waiting), f"no valid composition holds {waiting}"
-        waiting = [key for key in waiting if key not in covered]
+        assert covered & waiting, f"no valid composition holds {waiting}"
+        waiting -= covered
         result.append(composition)
     return result
 
 
-def is_valid(posterior, prior, likelihood, objective):
+def is_valid(posterior, prior, likelihood, objective, prior_may_have_weights):
     # An objective that never looks at a part would leave its weights untrained.
-    untrained = "density" not in objective.requires and prior.argument_names()
+    untrained = "density" not in objective.requires and prior_may_have_weights
     if not objective.uses_log_likelihood:
-        likelihood.build(EVENT_SHAPE)
         untrained = untrained or likelihood.trainable_variables
     return not untrained and why_invalid(posterior, prior, likelihood, objective) is None
 
