@@ -6,6 +6,12 @@ import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+# The workers share the cores: threads of OpenMP that wait for each other would take them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Programs of XLA are compiled for a few steps here: fast code would not repay its making.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
 
 import keras
 import numpy as np
@@ -81,7 +87,7 @@ def data_folder():
     return pathlib.Path(folder)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_vae():
     """Return a factory of small models on the digits; keywords replace its parts."""
 
