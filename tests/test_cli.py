@@ -101,6 +101,7 @@ def test_export_as_json(files, tmp_path):
     assert json.loads(done.stdout) == stored["targets"]["onnx"]
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_export_to_a_saved_model(files, tmp_path):
     done = run("export", files / "vae.keras", "--to", "saved_model", "--out", tmp_path)

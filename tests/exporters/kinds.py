@@ -70,7 +70,7 @@ _CHANGES = {
 }
 
 # Run each time: those that differ most.
-_SAMPLED = ("conv-discretized", "gru-categorical", "raw-images")
+_SAMPLED = ("gru-categorical", "raw-images")
 #: For `pytest.mark.parametrize`.
 KINDS = [
     pytest.param(name, id=name, marks=() if name in _SAMPLED else pytest.mark.thorough)

@@ -1,6 +1,7 @@
 import functools
 import importlib.util
 import pathlib
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -201,11 +202,12 @@ def test_a_bad_export_leaves_a_good_one(exported):
 
 
 @pytest.mark.slow
-def test_a_good_export_replaces_an_old_one(tmp_path):
-    (tmp_path / "notes.txt").write_text("mine")
-    export_keras_archive(make_model(), tmp_path)
-    export_decoder(make_model(), tmp_path)
-    assert set(contents(tmp_path)) == {"decoder.keras", "manifest.json", "notes.txt"}
+def test_a_good_export_replaces_an_old_one(exported, tmp_path):
+    folder = tmp_path / "out"
+    shutil.copytree(exported[1], folder)
+    (folder / "notes.txt").write_text("mine")
+    export_decoder(make_model(), folder)
+    assert set(contents(folder)) == {"decoder.keras", "manifest.json", "notes.txt"}
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,10 @@ def test_a_column_that_was_never_observed(tmp_path):
     "decoder",
     [
         networks.MLP([16]),
-        networks.RecurrentDecoder([8], autoregressive=True, vocabulary=5),
+        pytest.param(
+            networks.RecurrentDecoder([8], autoregressive=True, vocabulary=5),
+            marks=pytest.mark.thorough,
+        ),
     ],
     ids=["at once", "one by one"],
 )

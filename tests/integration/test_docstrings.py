@@ -13,6 +13,7 @@ import tensorflow as tf
 import keras_vae
 from keras_vae.terms import Context
 from tests.conformance.case import FAMILIES
+from tests.conformance.cases import sampled
 
 # What a reader is assumed to have imported.
 NAMESPACE = {"keras_vae": keras_vae, "keras": keras, "np": np, "tf": tf, "Context": Context}
@@ -35,7 +36,15 @@ def examples():
                 yield pytest.param(test, id=test.name.removeprefix("keras_vae."))
 
 
-@pytest.mark.parametrize("example", list(examples()))
+def marked():
+    """All examples; most of those of the presets, which are alike, as thorough."""
+    found = list(examples())
+    presets = [parameter for parameter in found if "models.presets" in parameter.id]
+    others = [parameter for parameter in found if parameter not in presets]
+    return [*others, *sampled(presets, one_in=4)]
+
+
+@pytest.mark.parametrize("example", marked())
 def test_example_runs(example, capsys):
     options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     report = []

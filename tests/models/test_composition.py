@@ -9,7 +9,7 @@ from keras_vae import likelihoods, objectives, posteriors, priors
 from keras_vae.models.composition import why_invalid
 from keras_vae.priors import Prior
 from tests.conformance.case import EVENT_SHAPE, FAMILIES
-from tests.conformance.cases import CASES
+from tests.conformance.cases import CASES, cases_of, sampled
 
 
 def reason(posterior, prior):
@@ -95,12 +95,13 @@ def test_the_rule_over_the_full_product():
 
 
 @pytest.mark.slow
-def test_models_are_made_of_what_the_rule_allows():
-    # Each valid posterior, prior and objective in one model, which is built and no more.
+@pytest.mark.parametrize("case", sampled(cases_of("posteriors"), one_in=4))
+def test_models_are_made_of_what_the_rule_allows(case):
+    # Each valid prior and objective in one model, which is built and no more.
     cases = {f: [c for c in CASES if c.family == f] for f in FAMILIES}
-    built = set()
-    for q, p, o in itertools.product(cases["posteriors"], cases["priors"], cases["objectives"]):
-        new = {(q.key, p.key), (q.key, o.key)} - built
+    q, built = case, set()
+    for p, o in itertools.product(cases["priors"], cases["objectives"]):
+        new = {p.key, o.key} - built
         if not goes(q, p, o) or not new:
             continue
         condition_shape = (3,) if p.cls.needs_condition else None
@@ -115,7 +116,7 @@ def test_models_are_made_of_what_the_rule_allows():
             condition_shape=condition_shape,
         )
         built |= new
-    assert len(built) > 100
+    assert {family for family, _ in built} == {"priors", "objectives"}
 
 
 def test_capacities_are_counted_before_training():

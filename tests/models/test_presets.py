@@ -10,6 +10,7 @@ import pytest
 
 import keras_vae
 from keras_vae import likelihoods, networks, presets
+from tests.conformance.cases import sampled
 
 # What a preset must be told beyond networks, latent_dim, likelihood and event_shape.
 NEEDED = {
@@ -130,7 +131,9 @@ def data_of(name, digits):
     return digits
 
 
-@every_preset
+@pytest.mark.parametrize(
+    "name", sampled([pytest.param(name, id=name) for name in presets.__all__], one_in=3)
+)
 def test_preset_trains_and_survives_saving(name, digits, tmp_path):
     model = make(name, **FEWER.get(name, {}))
     assert type(model) is keras_vae.VAE

@@ -165,7 +165,15 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "subclass",
+        "functional and sequential",
+        pytest.param("conv", marks=pytest.mark.thorough),
+        pytest.param("single layers", marks=pytest.mark.thorough),
+    ],
+)
 def test_any_keras_network_works_and_survives_saving(digits, tmp_path, name):
     encoder, decoder = (network() for network in NETWORKS[name])
     vae = make(encoder=encoder, decoder=decoder)

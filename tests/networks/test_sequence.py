@@ -285,7 +285,9 @@ def test_layers_of_encoders_follow_the_dtype_of_the_body(encoder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize(
+    "name", ["gru", pytest.param("lstm", marks=pytest.mark.thorough), "conv", "transformer"]
+)
 def test_model_of_sequences_trains_all_weights_and_saves(name, rng, tmp_path):
     x = rng.normal(size=(32, LENGTH, 3)).astype("float32")
     vae = keras_vae.VAE(
@@ -297,7 +299,8 @@ def test_model_of_sequences_trains_all_weights_and_saves(name, rng, tmp_path):
         seed=0,
     )
     untrained = [w.numpy() for w in vae.trainable_variables]
-    vae.compile(keras.optimizers.Adam(1e-2))
+    # Two steps: not worth compiling.
+    vae.compile(keras.optimizers.Adam(1e-2), run_eagerly=True)
     vae.fit(x, batch_size=16, verbose=0)
     for before, variable in zip(untrained, vae.trainable_variables):
         # A softmax is the same whatever is added to all keys.
