@@ -13,8 +13,8 @@ format:
 	$(PYTHON) -m ruff format .
 	$(PYTHON) -m ruff check --fix .
 
-test:  ## Everything, with branch coverage
-	$(PYTHON) -m pytest -m "" --cov --cov-report=term-missing --cov-fail-under=95
+test:  ## Everything, with branch coverage; programs of XLA as users get them
+	XLA_FLAGS= $(PYTHON) -m pytest -m "" --cov --cov-report=term-missing --cov-fail-under=95
 
 bench:  ## How fast, against peers and limits; nothing else may run meanwhile
 	$(PYTHON) benchmarks/speed.py
