@@ -98,3 +98,14 @@ def test_outliers_are_found(cancer):
     assert sklearn.metrics.roc_auc_score(truth, -detector.score_samples(held_out)) > 0.85
     with pytest.raises(ValueError, match=r"`contamination` must be in \(0, 0.5\]"):
         VAEOutlierDetector(0.9).fit(x)
+
+
+def test_outliers_among_the_training_rows_are_left_out():
+    x = np.random.default_rng(0).normal(size=(400, 4))
+    x[:20, 0] = 50.0
+    detector = VAEOutlierDetector(epochs=10, random_state=0).fit(x)
+    spread = detector.model_.preprocessor.spread.numpy()
+    # 10.9 of all rows; near 1, or a little less, where the worst tenth is missing.
+    assert np.all((spread > 0.7) & (spread < 1.1))
+    assert detector.score_samples(x)[:20].max() < detector.score_samples(x)[20:].min()
+    assert sum(detector.predict(x) == -1) == 40
