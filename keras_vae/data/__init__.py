@@ -3,6 +3,7 @@
 Floor 3.
 """
 
+from keras_vae.data.audio import AudioSchema, from_audio
 from keras_vae.data.counts import CountSchema, from_counts
 from keras_vae.data.drawing import binarize, dequantize, dynamic_binarization
 from keras_vae.data.images import ImageSchema, from_images
@@ -16,6 +17,7 @@ from keras_vae.data.streaming import stream
 from keras_vae.data.text import TextSchema, from_text
 
 __all__ = [
+    "AudioSchema",
     "CountSchema",
     "ImageSchema",
     "LabelledImages",
@@ -29,6 +31,7 @@ __all__ = [
     "binarize",
     "dequantize",
     "dynamic_binarization",
+    "from_audio",
     "from_counts",
     "from_images",
     "from_series",

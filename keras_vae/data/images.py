@@ -20,6 +20,8 @@ from keras_vae.data.schema import (
     Read,
     Schema,
     files_in,
+    folders,
+    is_array,
     load_array,
     report_skipped,
     room,
@@ -78,7 +80,7 @@ class ImageSchema(Schema):
         return ("", ".png", ".npy")
 
     def read(self, source: Any, skip_bad: bool = False) -> Read:
-        if _is_array(source):
+        if is_array(source):
             return self._of_array(source)
         files = files_in(source, _SUFFIXES, "images")
         x = room((len(files), *self.event_shape), "uint8")
@@ -109,7 +111,7 @@ class ImageSchema(Schema):
         if not used:
             raise ValueError(f"`source` holds no good image. Received: {verdicts[0][1]}")
         skipped = {str(path): bad for path, bad in verdicts if bad is not None}
-        return Read(x[:count], [str(p) for p in used], _folders(used), skipped)
+        return Read(x[:count], [str(p) for p in used], folders(used), skipped)
 
     def write(self, x: np.ndarray, path: str | os.PathLike[str]) -> Path:
         """Write images: a folder of `.png`, a sheet of all in one `.png`, or `.npy`."""
@@ -197,7 +199,7 @@ def from_images(
     >>> keras_vae.data.from_images(folder)
     <Source of images: 9 to train on, 1 held out, (8, 8, 1), 0 left out>
     """
-    if _is_array(source):
+    if is_array(source):
         x = load_array(Path(source)) if isinstance(source, (str, os.PathLike)) else source
         resize, shape = False, (*x.shape[1:], *[1] * (x.ndim == 3))
     else:
@@ -212,17 +214,11 @@ def from_images(
         )
     read = ImageSchema(*shape, resize=resize).read(source, skip_bad)
     report_skipped(read.skipped, "images")
-    if _is_array(source) and not isinstance(read.x, np.memmap):
+    if is_array(source) and not isinstance(read.x, np.memmap):
         read, _ = shuffled(read, seed)
     binary = bool(np.isin(read.x[:_LOOKED_AT], (0, 255)).all())
     schema = ImageSchema(*shape, binary=binary, resize=resize)
     return split(read, held_out, schema, Rescaling(raw_dtype="uint8", schema=schema))
-
-
-def _is_array(source: Any) -> bool:
-    if isinstance(source, (str, os.PathLike)):
-        return Path(source).suffix in (".npy", ".npz")
-    return hasattr(source, "shape")
 
 
 def _decode(path: Path) -> np.ndarray:
@@ -257,13 +253,6 @@ def _converted(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     values = tf.image.resize(values, shape[:2], antialias=True)
     pixels: np.ndarray = np.clip(np.rint(values), 0, 255).astype("uint8")
     return pixels
-
-
-def _folders(files: Sequence[Path]) -> np.ndarray | None:
-    """Names of the files' folders, if there are several, and each within one."""
-    folders = [path.parent.name for path in files]
-    parents = {path.parent.parent for path in files}
-    return np.array(folders) if len(parents) == 1 and len(set(folders)) > 1 else None
 
 
 def _sheet(images: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import csv
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,10 +23,13 @@ __all__ = [
     "Schema",
     "check_rows",
     "files_in",
+    "folders",
+    "is_array",
     "load_array",
     "read_each",
     "report_skipped",
     "room",
+    "stacked",
     "whole",
 ]
 
@@ -181,6 +184,20 @@ def files_in(source: Any, suffixes: Sequence[str], what: str) -> list[Path]:
     return found
 
 
+def folders(files: Sequence[Path]) -> np.ndarray | None:
+    """Names of the files' folders, if there are several, and each within one."""
+    names = [path.parent.name for path in files]
+    parents = {path.parent.parent for path in files}
+    return np.array(names) if len(parents) == 1 and len(set(names)) > 1 else None
+
+
+def is_array(source: Any) -> bool:
+    """Whether a source is an array, or a file that holds one."""
+    if isinstance(source, (str, os.PathLike)):
+        return Path(source).suffix in (".npy", ".npz")
+    return hasattr(source, "shape")
+
+
 def load_array(path: Path) -> Any:
     """The array of a `.npy` file, memory-mapped if large, or `x` of an `.npz` file.
 
@@ -205,6 +222,17 @@ def room(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     # The file has no name: it is gone when nobody has it open any more.
     with tempfile.TemporaryFile(prefix="keras_vae-") as file:
         return np.memmap(file, dtype, "w+", shape=shape)
+
+
+def stacked(parts: Iterable[np.ndarray], shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Parts `[some, *shape]` as one array: in memory, or in a temporary file if it is large."""
+    with tempfile.SpooledTemporaryFile(IN_MEMORY, prefix="keras_vae-") as file:
+        for part in parts:
+            file.write(np.ascontiguousarray(part, dtype).tobytes())
+        if file.tell() > IN_MEMORY:
+            return np.memmap(file, dtype, "r+").reshape(-1, *shape)
+        file.seek(0)
+        return np.frombuffer(bytearray(file.read()), dtype).reshape(-1, *shape)
 
 
 def report_skipped(skipped: Mapping[str, str], what: str) -> None:

@@ -4,13 +4,20 @@ Floor 1.
 """
 
 from keras_vae.preprocessors.base import Preprocessor
-from keras_vae.preprocessors.elementwise import Identity, Logit, Rescaling, Standardization
+from keras_vae.preprocessors.elementwise import (
+    Identity,
+    Logit,
+    MuLaw,
+    Rescaling,
+    Standardization,
+)
 from keras_vae.preprocessors.structure import Chain, Reshape
 
 __all__ = [
     "Chain",
     "Identity",
     "Logit",
+    "MuLaw",
     "Preprocessor",
     "Rescaling",
     "Reshape",

@@ -36,6 +36,7 @@ PUBLIC = {
     "keras_vae.cli": ["app", "main"],
     "keras_vae.component": ["Component", "FromSignature", "register"],
     "keras_vae.data": [
+        "AudioSchema",
         "CountSchema",
         "ImageSchema",
         "LabelledImages",
@@ -49,6 +50,7 @@ PUBLIC = {
         "binarize",
         "dequantize",
         "dynamic_binarization",
+        "from_audio",
         "from_counts",
         "from_images",
         "from_series",
@@ -244,6 +246,7 @@ PUBLIC = {
         "Chain",
         "Identity",
         "Logit",
+        "MuLaw",
         "Preprocessor",
         "Rescaling",
         "Reshape",

@@ -29,8 +29,8 @@ def for_source(source: Source, latent_dim: int | None = None, **kwargs: Any) -> 
 
     - images: dense layers up to 1,024 values, else convolutions; `Bernoulli` for black and
       white, `DiscretizedLogistic` for the rest; 32 latents.
-    - audio: the same networks along time, `DiscretizedLogistic` for waveforms, `Normal` of
-      learned scale for spectrograms; 32 latents.
+    - audio: dense layers and `Normal` of learned scale for spectrograms; for waveforms
+      `DiscretizedLogistic`, dense layers up to 1,024 samples, else convolutions; 32 latents.
     - text: a recurrent encoder and a recurrent decoder that writes token by token, a quarter
       of its input hidden, KL fading in with a quarter of a nat a latent free; 32 latents.
     - table: dense layers and `Columns`; half as many latents as columns, at most 10.
@@ -96,6 +96,12 @@ def _series(source: Source) -> tuple[int, dict[str, Any]]:
     return 16, _along_time(source, likelihoods.Normal("predicted"))
 
 
+def _audio(source: Source) -> tuple[int, dict[str, Any]]:
+    if source.schema.form == "spectrogram":  # type: ignore[attr-defined]
+        return 32, _dense(likelihoods.Normal("learned"), 512)
+    return 32, _along_time(source, likelihoods.DiscretizedLogistic(2))
+
+
 def _text(source: Source) -> tuple[int, dict[str, Any]]:
     tokens = len(source.schema.vocabulary)  # type: ignore[attr-defined]
     return 32, {
@@ -138,5 +144,6 @@ _PARTS: dict[str, Callable[[Source], tuple[int, dict[str, Any]]]] = {
     "table": _table,
     "counts": _counts,
     "series": _series,
+    "audio": _audio,
     "text": _text,
 }

@@ -9,6 +9,11 @@ def unit(rng, shape):
     return rng.uniform(size=shape)
 
 
+def pcm(rng, shape):
+    """16-bit samples of sound."""
+    return rng.integers(-(2**15), 2**15, size=shape).astype("float64")
+
+
 def chained():
     parts = [
         preprocessors.Rescaling(0.5, 0.25),
@@ -24,6 +29,8 @@ CASES = [
     Case(preprocessors.Identity),
     Case(preprocessors.Logit, data=unit),
     Case(preprocessors.Logit, {"low": -1.0, "high": 3.0, "margin": 0.1}, "interval", data=unit),
+    Case(preprocessors.MuLaw, {"raw_dtype": "int16"}, data=pcm),
+    Case(preprocessors.MuLaw, {"mu": 15.0, "full_scale": 1.0}, "floats"),
     Case(preprocessors.Rescaling, {"raw_dtype": "uint8"}),
     Case(preprocessors.Rescaling, {"scale": -2.0, "offset": 1.0}, "reflected"),
     Case(preprocessors.Reshape, {"shape": (4, 16)}),
