@@ -116,7 +116,7 @@ class Scores(InBatches):
 
             def draw(index: tf.Tensor) -> tf.Tensor:
                 key_of_chunk = numerics.fold_in(key, index)
-                return self._weighted_draws(y, params, key_of_chunk, condition, chunk)[1]
+                return self.weighted_draws(y, params, key_of_chunk, condition, chunk)[1]
 
             found = estimators.chunked_log_mean_exp(draw, samples, chunk, tf.shape(x)[0])
             value, effective = (tf.cast(v, numerics.density_dtype()) for v in found)
@@ -166,7 +166,7 @@ class Scores(InBatches):
             condition = self.conditions.prepared(condition, x)
             y = self.preprocessed(x)
             params = self.posterior_params(y, condition=condition)
-            decoded, log_weight = self._weighted_draws(y, params, key, condition, samples)
+            decoded, log_weight = self.weighted_draws(y, params, key, condition, samples)
             weights = tf.nn.softmax(log_weight, axis=0)
             best = self.restored(self.likelihood.mixture_point(decoded, weights))
             return (tf.where(tf.math.is_nan(x), best, x),)
@@ -175,7 +175,7 @@ class Scores(InBatches):
         name = f"impute {samples}"
         return self.in_batches(name, impute, x, batch_size, seed, condition)[0]
 
-    def _weighted_draws(
+    def weighted_draws(
         self,
         x: tf.Tensor,
         params: tf.Tensor,
@@ -183,7 +183,19 @@ class Scores(InBatches):
         condition: tf.Tensor | None,
         samples: int,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Parameters of p(x|z) for draws of q(z|x), and log-weights `[samples, batch]`."""
+        """Draw latents of q(z|x), decode them and weigh them by p(x, z) / q(z|x).
+
+        Args:
+            x: `[batch, *event]`.
+            params: Of q(z|x), `[batch, *params_shape]`.
+            key: Of the draws.
+            condition: `[batch, *conditions.prepared_shape]`, or `None`.
+            samples: Latents per example.
+
+        Returns:
+            Parameters of p(x|z), `[samples, batch, *params_shape]`, and log-weights in nats,
+            `[samples, batch]`; of the observed part of x, where values are missing.
+        """
         context, target = self.masked(self.context(condition=condition), x)
         noise = numerics.draw_noise(self.posterior.noise_spec(), [samples, tf.shape(x)[0]], key)
         draw = self.posterior.sample_and_log_prob(params, noise, context)

@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_vae.arguments import require_integer
 from keras_vae.models import VAE
+from keras_vae.models.traversal import traverse
 from keras_vae.plots.figures import GAP, HEADING, MARGIN, MUTED, new_figure, save
 from keras_vae.plots.images import (
     COLUMNS,
@@ -26,8 +27,6 @@ from keras_vae.plots.images import (
 
 __all__ = ["traversals"]
 
-# Ends of a row, as shares of the draws of q(z|x) over the data that lie below.
-_ENDS = (0.01, 0.99)
 _DRAWN = 5_000
 # Inches.
 _NAMES = 0.5
@@ -42,7 +41,7 @@ def traversals(
     path: str | os.PathLike[str],
     seed: int = 0,
 ) -> pathlib.Path:
-    """Write a picture of the first image as one latent after the other moves.
+    """Write a picture of the first image as one latent after the other moves: `tasks.traverse`.
 
     Each row moves one latent over the range that it takes on the data, from the lowest to the
     highest hundredth; the others stay at the code of `x[0]`. The latents whose means vary most
@@ -82,25 +81,14 @@ def traversals(
     figure = new_figure()
     check_images(model)
     require_integer("latents", latents)
-    if model.posterior.space != "real vectors":
-        raise ValueError(
-            f"`model` must have latents that are real vectors, which move one by one. "
-            f"Received: latents that are {model.posterior.space}."
-        )
     if len(x) < 2:
         raise ValueError(f"`x` must have at least two images. Received: {len(x)}.")
     x = x[:_DRAWN]
     condition = given(condition, len(x))
     codes = model.encode(x, condition=condition)
-    draws = model.encode(x, condition=condition, sample=True, seed=seed)
     moved = np.argsort(-codes.var(axis=0), kind="stable")[:latents]
-    z = np.tile(codes[0], (len(moved), COLUMNS, 1))
-    for row, latent in zip(z, moved):
-        low, high = np.quantile(draws[:, latent], _ENDS)
-        row[:, latent] = np.linspace(low, high, COLUMNS)
-    own = None if condition is None else np.repeat(condition[:1], len(moved) * COLUMNS, axis=0)
-    images = model.decode(z.reshape(-1, codes.shape[1]), condition=own)
-    mosaic = mosaic_of(grey(model, images))
+    images = traverse(model, x, moved, COLUMNS, condition=condition, seed=seed)
+    mosaic = mosaic_of(grey(model, images.reshape(-1, *images.shape[2:])))
 
     images_height = IMAGES_WIDTH * mosaic.shape[0] / mosaic.shape[1]
     width = MARGIN + _NAMES + IMAGES_WIDTH + MARGIN
