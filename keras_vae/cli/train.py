@@ -104,6 +104,10 @@ def train(
     sample_rate: Annotated[
         int | None, typer.Option(help="audio: convert all to.", rich_help_panel=_OPTIONS)
     ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(help="audio: spectrogram or waveform.", rich_help_panel=_OPTIONS),
+    ] = None,
     level: Annotated[
         str | None,
         typer.Option(help="text: character or subword.", rich_help_panel=_OPTIONS),
@@ -152,6 +156,7 @@ def train(
             "channels": channels,
             "seconds": seconds,
             "sample_rate": sample_rate,
+            "form": form,
             "level": level,
             "length": length,
             "label": label,

@@ -249,8 +249,9 @@ class MuLaw(Preprocessor):
     Example:
     >>> compand = keras_vae.preprocessors.MuLaw(raw_dtype="int16")
     >>> compand.build((3,))
-    >>> compand.forward(np.array([[-32768.0, 0.0, 128.5]], "float32")).numpy().tolist()
-    [[0.0, 0.5, 0.5625]]
+    >>> x = compand.forward(np.array([[-32768.0, 0.0, 128.5]], "float32"))
+    >>> np.round(x, 3).tolist()
+    [[0.0, 0.5, 0.5619999766349792]]
 
     Reference: ITU-T Recommendation G.711 (1988), Pulse Code Modulation of Voice Frequencies;
     van den Oord et al. (2016), WaveNet, section 2.2.

@@ -103,7 +103,9 @@ PLAIN = {
     "objective": ("ELBO", {"beta": 1.0, "capacity": None, "free_bits": 0.0}),
     "likelihood": ("Bernoulli", {}),
 }
-every_preset = pytest.mark.parametrize("name", presets.__all__)
+# All but the one that suits a model to data.
+PAPERS = [name for name in presets.__all__ if name != "for_source"]
+every_preset = pytest.mark.parametrize("name", PAPERS)
 
 
 def make(name, **changes):
@@ -132,7 +134,7 @@ def data_of(name, digits):
 
 
 @pytest.mark.parametrize(
-    "name", sampled([pytest.param(name, id=name) for name in presets.__all__], one_in=3)
+    "name", sampled([pytest.param(name, id=name) for name in PAPERS], one_in=3)
 )
 def test_preset_trains_and_survives_saving(name, digits, tmp_path):
     model = make(name, **FEWER.get(name, {}))
@@ -170,7 +172,7 @@ def test_preset_has_the_parts_of_its_paper(name):
 
 
 def test_every_preset_is_told_here():
-    assert sorted(SAYS) == sorted(presets.__all__)
+    assert sorted(SAYS) == sorted(PAPERS)
 
 
 def test_capacity_of_the_annealed_vae_rises_to_25_nats_in_100_000_steps():
