@@ -301,3 +301,22 @@ def test_traversals_refuse_latents_that_do_not_move_one_by_one(make_vae, digits,
         plots.traversals(vae, digits[:10], path=tmp_path / "t.png")
     with pytest.raises(ValueError, match="at least two images"):
         plots.traversals(make_vae(), digits[:1], path=tmp_path / "t.png")
+
+
+def test_spectrograms_are_upright_and_share_a_scale(tmp_path):
+    quiet, loud = np.full([2, 2, 20, 10], -80.0)
+    loud[0, :, 9] = 0.0  # the highest band
+    path = plots.spectrograms({"a": quiet, "b": loud}, path=tmp_path / "x.png")
+    picture = matplotlib.image.imread(path)[..., :3]
+    yellow = (picture[..., 0] > 0.9) & (picture[..., 2] < 0.3)
+    rows, columns = np.nonzero(yellow)
+    height, width = picture.shape[:2]
+    assert columns.max() < 0.5 * width  # of two examples the first
+    assert rows.min() > 0.5 * height  # of two rows the second
+    assert rows.max() < 0.75 * height  # its upper edge
+
+
+@pytest.mark.parametrize("rows", [{}, {"a": np.zeros([3, 4])}, {"a": np.zeros([0, 3, 4])}])
+def test_spectrograms_refuse_other_arrays(tmp_path, rows):
+    with pytest.raises(ValueError, match="`rows` must be spectrograms"):
+        plots.spectrograms(rows, path=tmp_path / "x.png")

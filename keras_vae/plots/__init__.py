@@ -3,6 +3,7 @@
 Floor 5.
 """
 
+from keras_vae.plots.audio import spectrograms
 from keras_vae.plots.curves import (
     kl_spectrum,
     learning_curves,
@@ -23,5 +24,6 @@ __all__ = [
     "rate_distortion",
     "reconstructions",
     "samples",
+    "spectrograms",
     "traversals",
 ]

@@ -36,9 +36,9 @@ def run(command, folder, **variables):
     return done.stdout
 
 
-def run_example(name, folder, *words):
+def run_example(name, folder, *words, **variables):
     command = [sys.executable, str(ROOT / "examples" / name), *words]
-    return run(command, folder, KERAS_VAE_SMOKE="1")
+    return run(command, folder, KERAS_VAE_SMOKE="1", **variables)
 
 
 def printed_number(text, name, unit):
@@ -123,6 +123,21 @@ def test_examples_of_own_data(tmp_path, monkeypatch, capsys, name, printed, writ
         assert any(re.match(rf"{beginning}\b.*\d", line) for line in lines), beginning
     for file in (*written, "model.keras"):
         assert (tmp_path / "output" / name / file).is_file()
+
+
+@pytest.mark.parametrize("folder", ["", None], ids=["synthesised", "spoken"])
+def test_sounds(tmp_path, folder, request):
+    if folder is None:
+        folder = request.getfixturevalue("data_folder")
+    printed = run_example("sounds.py", tmp_path, KERAS_VAE_DATA=str(folder))
+    printed_number(printed, "test elbo", "nats")
+    floor = printed_number(printed, "phases alone", "dB")
+    assert 0 < floor < 3
+    assert floor < printed_number(printed, "reconstructions", "dB")
+    output = tmp_path / "output" / "sounds"
+    for name, count in (("clips", 60), ("reconstructions", 6), ("new", 8)):
+        assert len(list((output / name).glob("*.wav"))) == count
+    assert {"way.wav", "model.keras", "spectrograms.png"} <= {p.name for p in output.iterdir()}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)

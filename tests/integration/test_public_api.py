@@ -225,6 +225,7 @@ PUBLIC = {
         "rate_distortion",
         "reconstructions",
         "samples",
+        "spectrograms",
         "traversals",
     ],
     "keras_vae.posteriors": [
