@@ -29,7 +29,7 @@ def for_source(source: Source, latent_dim: int | None = None, **kwargs: Any) -> 
 
     - images: dense layers up to 1,024 values, else convolutions; `Bernoulli` for black and
       white, `DiscretizedLogistic` for the rest; 32 latents.
-    - audio: dense layers and `Normal` of learned scale for spectrograms; for waveforms
+    - audio: dense layers and `Normal` of optimal scale for spectrograms; for waveforms
       `DiscretizedLogistic`, dense layers up to 1,024 samples, else convolutions; 32 latents.
     - text: a recurrent encoder and a recurrent decoder that writes token by token, a quarter
       of its input hidden, KL fading in with a quarter of a nat a latent free; 32 latents.
@@ -98,7 +98,7 @@ def _series(source: Source) -> tuple[int, dict[str, Any]]:
 
 def _audio(source: Source) -> tuple[int, dict[str, Any]]:
     if source.schema.form == "spectrogram":  # type: ignore[attr-defined]
-        return 32, _dense(likelihoods.Normal("learned"), 512)
+        return 32, _dense(likelihoods.Normal("optimal"), 512)
     return 32, _along_time(source, likelihoods.DiscretizedLogistic(2))
 
 
