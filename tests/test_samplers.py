@@ -253,7 +253,7 @@ def test_a_model_with_a_fitted_prior_is_saved_like_any(make_vae, digits, tmp_pat
     assert np.any(again.prior.loc.numpy() != 0)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_fitted_densities_generate_better_digits_than_a_standard_normal(digits):
     rng = np.random.default_rng(0)
     order = rng.permutation(len(digits))  # the file is sorted by writer

@@ -87,7 +87,7 @@ def test_the_files_do_not_know_us(exported):
             assert b"keras_vae" not in archive.read("config.json")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_command_in_the_manifest_runs(exported):
     _, folder, manifest = exported
     assert "shape=(1, 8, 8, 1)" in shown_by(manifest, folder)
@@ -132,7 +132,7 @@ def test_masks_and_conditions_are_inputs(tmp_path):
     np.testing.assert_allclose(encoder([x, mask, condition]), wanted, atol=TOLERANCE)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_half_precision_is_rebuilt(tmp_path):
     model = make_model(decoder=networks.MLP([16], dtype="mixed_bfloat16"))
     manifest = export_decoder(model, tmp_path)
@@ -201,7 +201,7 @@ def test_a_bad_export_leaves_a_good_one(exported):
     assert contents(folder) == before
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_good_export_replaces_an_old_one(exported, tmp_path):
     folder = tmp_path / "out"
     shutil.copytree(exported[1], folder)

@@ -143,6 +143,7 @@ def test_a_bad_export_leaves_a_good_one(exported):
     assert contents(folder) == before
 
 
+@pytest.mark.thorough
 def test_a_good_export_replaces_an_old_one(tmp_path):
     model = make_model()
     export_openvino(model, tmp_path, signatures=["decode", "encode"])

@@ -287,7 +287,7 @@ def test_samples_of_a_prior_of_labels(runtime, browse, tmp_path):
         assert abs(np.std(standardised) - 1) < 5 / np.sqrt(2 * 3 * draws)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_samples_of_a_prior_with_modes(runtime, browse, tmp_path):
     prior = priors.NormalMixture(components=2)
     model = make_model(prior=prior)

@@ -4,6 +4,7 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
 
 import keras
 import numpy as np
@@ -37,11 +38,14 @@ def examples():
 
 
 def marked():
-    """All examples; most of those of the presets, which are alike, as thorough."""
-    found = list(examples())
-    presets = [parameter for parameter in found if "models.presets" in parameter.id]
-    others = [parameter for parameter in found if parameter not in presets]
-    return [*others, *sampled(presets, one_in=4)]
+    """All examples; most of those that train or export a model as thorough."""
+    quick, long = [], []
+    for parameter in examples():
+        (example,) = parameter.values
+        trains = re.search(r"\.fit\(|export_\w+\(|report\(", example.docstring)
+        is_long = trains or "models.presets" in parameter.id
+        (long if is_long else quick).append(parameter)
+    return [*quick, *sampled(long, one_in=4)]
 
 
 @pytest.mark.parametrize("example", marked())

@@ -41,6 +41,21 @@ def run_example(name, folder, *words, **variables):
     return run(command, folder, KERAS_VAE_SMOKE="1", **variables)
 
 
+@pytest.fixture
+def run_here(tmp_path, monkeypatch, capsys):
+    """Run an example in this process, which has imported TensorFlow, and return its lines."""
+
+    def run_here(name, *words, **variables):
+        monkeypatch.chdir(tmp_path)
+        for variable, value in {"KERAS_VAE_SMOKE": "1", **variables}.items():
+            monkeypatch.setenv(variable, value)
+        monkeypatch.setattr(sys, "argv", [name, *words])
+        runpy.run_path(str(ROOT / "examples" / name), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run_here
+
+
 def printed_number(text, name, unit):
     found = re.search(rf"^{re.escape(name)} +(-?\d+(?:\.\d+)?) {unit}", text, re.MULTILINE)
     assert found, f"no line '{name} ... {unit}' in:\n{text}"
@@ -87,6 +102,7 @@ def test_digits_of_mnist(tmp_path, data_folder):
     assert (tmp_path / "output" / "mnist" / "model.keras").stat().st_mtime_ns > before
 
 
+@pytest.mark.thorough
 def test_digits_takes_one_word():
     command = [sys.executable, str(ROOT / "examples" / "digits.py"), "cifar"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -94,8 +110,8 @@ def test_digits_takes_one_word():
     assert "usage: python examples/digits.py [mnist]" in done.stderr
 
 
-def test_vectors(tmp_path):
-    printed = run_example("vectors.py", tmp_path)
+def test_vectors(run_here):
+    printed = run_here("vectors.py")
     elbo = printed_number(printed, "test elbo", "nats")
     assert elbo < printed_number(printed, "true log p(x)", "nats")
     assert 0 <= printed_number(printed, "active units", "of 8") <= 8
@@ -113,28 +129,29 @@ def test_vectors(tmp_path):
         ("series", ["test elbo", "anomaly score", "largest value"], ["scores.png"]),
     ],
 )
-def test_examples_of_own_data(tmp_path, monkeypatch, capsys, name, printed, written):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("KERAS_VAE_SMOKE", "1")
-    monkeypatch.setattr(sys, "argv", [f"{name}.py"])
-    runpy.run_path(str(ROOT / "examples" / f"{name}.py"), run_name="__main__")
-    lines = capsys.readouterr().out.splitlines()
+def test_examples_of_own_data(tmp_path, run_here, name, printed, written):
+    lines = run_here(f"{name}.py").splitlines()
     for beginning in printed:
         assert any(re.match(rf"{beginning}\b.*\d", line) for line in lines), beginning
     for file in (*written, "model.keras"):
         assert (tmp_path / "output" / name / file).is_file()
 
 
-@pytest.mark.parametrize("folder", ["", None], ids=["synthesised", "spoken"])
-def test_sounds(tmp_path, folder, request):
-    if folder is None:
-        folder = request.getfixturevalue("data_folder")
-    printed = run_example("sounds.py", tmp_path, KERAS_VAE_DATA=str(folder))
+def test_synthesised_sounds(tmp_path, run_here):
+    check_sounds(run_here("sounds.py", KERAS_VAE_DATA=""), tmp_path / "output" / "sounds")
+
+
+@pytest.mark.thorough
+def test_spoken_sounds(tmp_path, run_here, data_folder):
+    printed = run_here("sounds.py", KERAS_VAE_DATA=str(data_folder))
+    check_sounds(printed, tmp_path / "output" / "sounds")
+
+
+def check_sounds(printed, output):
     printed_number(printed, "test elbo", "nats")
     floor = printed_number(printed, "phases alone", "dB")
     assert 0 < floor < 3
     assert floor < printed_number(printed, "reconstructions", "dB")
-    output = tmp_path / "output" / "sounds"
     for name, count in (("clips", 60), ("reconstructions", 6), ("new", 8)):
         assert len(list((output / name).glob("*.wav"))) == count
     assert {"way.wav", "model.keras", "spectrograms.png"} <= {p.name for p in output.iterdir()}

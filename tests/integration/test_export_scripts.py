@@ -44,7 +44,7 @@ def test_to_saved_model(saved, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "out" / "1" / "saved_model.pb").is_file()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_from_a_shell(saved, tmp_path):
     # A script's own folder leads sys.path: none may hide a library.
     command = [sys.executable, EXPORT / "to_onnx.py", saved, tmp_path / "out"]

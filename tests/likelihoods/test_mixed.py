@@ -334,7 +334,7 @@ def make_vae(columns, column_weights=None, **changes):
     return keras_vae.VAE(**{**parts, **changes})
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_it_trains_imputes_and_survives_saving(rng, tmp_path):
     complete, columns = wine()
     x = holed(complete, rng)

@@ -49,7 +49,7 @@ def train(model, x, batch_size, optimizer=None, epochs=2, **compile_options):
     [
         keras_vae.objectives.ELBO,
         pytest.param(keras_vae.objectives.IWAE, marks=pytest.mark.thorough),
-        SpreadLatents,
+        pytest.param(SpreadLatents, marks=pytest.mark.thorough),
         pytest.param(
             lambda: keras_vae.objectives.InfoVAE(0.5, 20.0), marks=pytest.mark.thorough
         ),

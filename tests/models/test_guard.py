@@ -42,9 +42,14 @@ def state_of(vae):
     return [v.numpy() for v in tensors]
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize(
-    ("what", "named"), [("value", "log_likelihood, loss"), ("gradient", "gradients")]
+    ("what", "named", "jit_compile"),
+    [
+        ("value", "log_likelihood, loss", False),
+        pytest.param("value", "log_likelihood, loss", True, marks=pytest.mark.thorough),
+        ("gradient", "gradients", False),
+        ("gradient", "gradients", True),
+    ],
 )
 def test_training_stops_and_names_the_term(make_vae, digits, what, named, jit_compile):
     def compiled():

@@ -123,6 +123,7 @@ def test_it_trains_generates_and_survives_saving(decoder, tokens, tmp_path):
     np.testing.assert_array_equal(vae.predict(tokens, verbose=0), vae.reconstruct(tokens))
 
 
+@pytest.mark.thorough
 def test_real_series_are_written_too(rng):
     vae = make_writer(
         decoder=RecurrentDecoder([8], autoregressive=True),

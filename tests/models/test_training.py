@@ -116,6 +116,7 @@ def test_schedule_acts_on_the_loss(make_vae, digits):
         np.testing.assert_allclose(logs["beta"], beta)
 
 
+@pytest.mark.thorough
 def test_target_may_differ_from_input(make_vae, digits, rng):
     clean = digits[:64]
     noisy = np.clip(clean + rng.normal(0, 0.2, clean.shape), 0, 1)

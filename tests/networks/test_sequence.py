@@ -169,8 +169,8 @@ def test_hiding_every_element_is_the_call_without_target(decoder, rng, monkeypat
     ("dtype", "jit_compile"),
     [
         ("float32", False),
-        pytest.param("float32", True, marks=pytest.mark.slow),
-        pytest.param("mixed_bfloat16", False, marks=pytest.mark.slow),
+        pytest.param("float32", True, marks=pytest.mark.thorough),
+        pytest.param("mixed_bfloat16", False, marks=pytest.mark.thorough),
     ],
 )
 def test_generation_runs_in_a_loop_of_the_graph(decoder, dtype, jit_compile, rng):
@@ -286,7 +286,13 @@ def test_layers_of_encoders_follow_the_dtype_of_the_body(encoder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["gru", pytest.param("lstm", marks=pytest.mark.thorough), "conv", "transformer"]
+    "name",
+    [
+        "gru",
+        pytest.param("lstm", marks=pytest.mark.thorough),
+        pytest.param("conv", marks=pytest.mark.thorough),
+        "transformer",
+    ],
 )
 def test_model_of_sequences_trains_all_weights_and_saves(name, rng, tmp_path):
     x = rng.normal(size=(32, LENGTH, 3)).astype("float32")

@@ -181,7 +181,7 @@ def iaf_posterior(latent_dim=3):
     return Flow(DiagonalNormal(latent_dim), steps)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_model_with_flows_trains_saves_and_loads(make_vae, digits, tmp_path):
     vae = make_vae(posterior=iaf_posterior(), prior=keras_vae.priors.Flow())
     parts = vae.posterior.trainable_variables + vae.prior.trainable_variables
@@ -228,7 +228,7 @@ def two_bananas(z):
     return bend - 0.5 * ((y - 0.5 * x**2 + 2.0) / 0.5) ** 2
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_planar_flows_fit_two_bananas_better_than_a_normal():
     # The figure 3 of Rezende and Mohamed (2015), with a target of the same kind.
     def divergence(steps):

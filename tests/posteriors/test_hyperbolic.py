@@ -129,7 +129,7 @@ def test_posterior_and_prior_of_other_curvature_do_not_go_together(make_vae):
         make_vae(posterior=PoincareNormal(2))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_model_of_digits_learns(digits, make_vae):
     x = (digits > 0.5).astype("float32")[:1024]
     vae = make_vae(posterior=PoincareNormal(4, 0.7), prior=priors.PoincareNormal(0.7))

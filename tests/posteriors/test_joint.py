@@ -123,7 +123,7 @@ def test_what_is_no_list_of_posteriors_is_refused():
         Joint([DiagonalNormal(1), Deterministic(1)])
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_joint_model_trains_and_logs_its_temperature(make_vae, digits):
     # Dupont (2018): continuous and discrete latents, with relaxed draws in training alone.
     vae = make_vae(

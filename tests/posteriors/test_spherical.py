@@ -262,7 +262,7 @@ def test_bad_latent_dim_is_refused(family, bad):
         family(bad)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @every_family
 def test_model_of_digits_learns(digits, make_vae, family):
     x = (digits > 0.5).astype("float32")[:1024]

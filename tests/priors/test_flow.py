@@ -120,7 +120,7 @@ def best_normal(latents, test):
     return fitted.logpdf(test).mean()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_fit_finds_a_density_that_no_normal_has(rng):
     latents, test = two_moons(rng, 2000), two_moons(rng, 2000)
     p = Flow()

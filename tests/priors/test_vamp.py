@@ -189,7 +189,7 @@ def test_it_says_what_it_lacks():
         VampPrior(0)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_model_trains_its_pseudo_inputs(make_vae, digits, tmp_path):
     vae = make_vae(prior=VampPrior(20))
     vae.compile(keras.optimizers.Adam(1e-2))
