@@ -9,14 +9,13 @@ import csv
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from keras_vae.component import FromSignature
-from keras_vae.progress import tracked
 
 __all__ = [
     "Read",
@@ -26,7 +25,6 @@ __all__ = [
     "folders",
     "is_array",
     "load_array",
-    "read_each",
     "report_skipped",
     "room",
     "stacked",
@@ -35,9 +33,6 @@ __all__ = [
 
 #: Bytes of an array from which on it is kept on disk.
 IN_MEMORY = 2**30
-
-# So many files are read before anybody wonders.
-_FEW = 500
 
 
 class Read(NamedTuple):
@@ -240,37 +235,6 @@ def report_skipped(skipped: Mapping[str, str], what: str) -> None:
     if skipped:
         some = "; ".join(f"{name}: {why}" for name, why in list(skipped.items())[:3])
         warnings.warn(f"Left out {len(skipped)} {what}: {some}.", stacklevel=3)
-
-
-def read_each(
-    items: Sequence[Any], read: Callable[[Any], Any], skip_bad: bool, what: str
-) -> tuple[list[tuple[Any, Any]], dict[str, str]]:
-    """Read items one by one, with progress.
-
-    Args:
-        items: Such as paths.
-        read: Raises a ValueError for what is bad.
-        skip_bad: Whether to go on then.
-        what: What items are, for the warning.
-
-    Returns:
-        Items and what was read, and the reasons of those that were left out.
-
-    Raises:
-        ValueError: If an item is bad and `skip_bad` is false, or all are.
-    """
-    used, skipped = [], {}
-    for item in tracked(items, "Reading" if len(items) > _FEW else None):
-        try:
-            used.append((item, read(item)))
-        except ValueError as error:
-            if not skip_bad:
-                raise ValueError(f"{error} Or leave out such {what}: skip_bad=True.") from error
-            skipped[str(item)] = str(error)
-    if not used:
-        raise ValueError(f"`source` holds nothing that can be used. Received: {skipped}.")
-    report_skipped(skipped, what)
-    return used, skipped
 
 
 def check_rows(path: Path, skip_bad: bool) -> dict[str, str]:
