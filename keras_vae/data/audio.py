@@ -5,11 +5,9 @@ Floor 3.
 
 from __future__ import annotations
 
-import io
 import math
 import os
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,15 +29,13 @@ from keras_vae.data.schema import (
     whole,
 )
 from keras_vae.data.source import Source, split
+from keras_vae.data.wav import FULL_SCALE, decoded, one_channel, rounded
 from keras_vae.preprocessors import MuLaw, Preprocessor, Standardization
 from keras_vae.progress import tracked
 
 __all__ = ["AudioSchema", "from_audio"]
 
 _FORMS = ("spectrogram", "waveform")
-_FULL_SCALE = 2**15
-# Samples a second that any recorder makes.
-_FASTEST = 768_000
 # Recordings that are read before anybody wonders, and clips turned into sound at a time.
 _FEW, _TOGETHER = 500, 64
 # Windows a second, about.
@@ -159,7 +155,7 @@ class AudioSchema(Schema):
         """Raw examples of 16-bit clips `[clips, samples]`."""
         if self.form == "waveform":
             return clips[..., None]
-        in_units = clips.astype("float32") / _FULL_SCALE
+        in_units = clips.astype("float32") / FULL_SCALE
         return spectrogram.to_decibels(in_units, self.sample_rate, self.window, self.bands)
 
     def waveforms(self, x: Any) -> np.ndarray:
@@ -172,11 +168,11 @@ class AudioSchema(Schema):
         """
         x = np.asarray(x)
         if self.form == "waveform":
-            return _rounded(x[..., 0])
+            return rounded(x[..., 0])
         settings = (self.sample_rate, self.window, self.samples)
         blocks = [x[start : start + _TOGETHER] for start in range(0, len(x), _TOGETHER)]
         found = [spectrogram.from_decibels(block, *settings) for block in blocks]
-        return _rounded(_FULL_SCALE * np.concatenate(found))
+        return rounded(FULL_SCALE * np.concatenate(found))
 
     def write(self, x: np.ndarray, path: str | os.PathLike[str]) -> Path:
         """Write clips: a folder of `.wav`, one `.wav` of all after each other, or `.npy`."""
@@ -197,15 +193,15 @@ class AudioSchema(Schema):
     def _samples(self, item: Any) -> np.ndarray:
         """16-bit samples of a file or an array, at the schema's rate."""
         if not isinstance(item, Path):
-            return _one_channel(item)
-        rate, values = _decoded(item)
+            return one_channel(item)
+        rate, values = decoded(item)
         if rate != self.sample_rate and not self.resample:
             raise ValueError(
                 f"Recordings must be of one rate, {self.sample_rate} samples a second. "
                 f"Received: {item}, which has {rate}. Pass sample_rate={self.sample_rate}, or "
                 f"another, to bring all to one."
             )
-        return _one_channel(values, rate, self.sample_rate)
+        return one_channel(values, rate, self.sample_rate)
 
     def _clips(self, samples: np.ndarray) -> np.ndarray:
         count = max(1, math.floor(len(samples) / self.samples + 0.5))
@@ -319,52 +315,12 @@ def _first_rate(recordings: Sequence[tuple[str, Any]]) -> int:
         raise ValueError("`sample_rate` must be given with arrays: how fast they are played.")
     for _, path in recordings:
         try:
-            return _decoded(path)[0]
+            return decoded(path)[0]
         except ValueError:
             continue
     raise ValueError(
         f"`source` holds no recording that can be decoded. Received: {recordings[0][0]} ..."
     )
-
-
-def _decoded(path: Path) -> tuple[int, np.ndarray]:
-    """Rate and values `[samples]` or `[samples, channels]`."""
-    from scipy.io import wavfile
-
-    try:
-        with warnings.catch_warnings():
-            # Other chunks hold titles and such; a file that ends early is damaged.
-            warnings.simplefilter("ignore", wavfile.WavFileWarning)
-            warnings.filterwarnings("error", "Reached EOF", wavfile.WavFileWarning)
-            rate, values = wavfile.read(io.BytesIO(path.read_bytes()))
-    except Exception as error:  # Of damaged files SciPy raises all sorts.
-        raise ValueError(f"{path} is no WAV file, or is damaged.") from error
-    if not 0 < rate <= _FASTEST:
-        raise ValueError(f"{path} is damaged: it has {rate} samples a second.")
-    if not len(values) or not np.all(np.isfinite(values)):
-        raise ValueError(f"{path} must have samples, all of them finite.")
-    return int(rate), values
-
-
-def _one_channel(values: np.ndarray, rate: int = 1, to_rate: int = 1) -> np.ndarray:
-    """16-bit samples of one channel, at another rate."""
-    if values.dtype == np.int16 and values.ndim == 1 and rate == to_rate:
-        return values
-    scale = {"uint8": 2.0**8, "int16": 1.0, "int32": 2.0**-16}.get(values.dtype.name, 2.0**15)
-    samples = values.astype("float64") - (128 if values.dtype == np.uint8 else 0)
-    samples = scale * (samples.mean(1) if samples.ndim == 2 else samples)
-    if rate != to_rate:
-        from scipy.signal import resample_poly
-
-        common = math.gcd(rate, to_rate)
-        samples = resample_poly(samples, to_rate // common, rate // common)
-    return _rounded(samples)
-
-
-def _rounded(samples: np.ndarray) -> np.ndarray:
-    low, high = -_FULL_SCALE, _FULL_SCALE - 1
-    whole_numbers: np.ndarray = np.clip(np.rint(samples), low, high).astype("int16")
-    return whole_numbers
 
 
 def _share(names: Sequence[str], held_out: float) -> float:
