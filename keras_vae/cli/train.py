@@ -5,17 +5,14 @@ Floor 7.
 
 from __future__ import annotations
 
-import contextlib
 import enum
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from keras_vae.cli.export import Target
+from keras_vae.cli.fitting import fitted
 from keras_vae.cli.shell import (
     ImportOption,
     JsonOption,
@@ -36,12 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["train"]
 
 _OPTIONS = "Of one kind of data"
-# More epochs than there is time for.
-_EPOCHS = 100_000
-# Epochs without a better bound after which training ends, and seconds between two savings.
-_PATIENCE, _SAVED_EVERY = 20, 60.0
-# Of a batch, if there are so many batches at least.
-_ROWS, _BATCHES = 128, 8
 
 
 class Kind(enum.StrEnum):
@@ -168,7 +159,7 @@ def train(
             source = _source(data, kind, seed, held_out, skip_bad, options)
         with progress(f"Loading {out}" if resume else "Building the model"):
             vae = _model(target, source, resume, latent_dim, seed, modules or [])
-        facts = _fitted(vae, source, target, minutes, epochs or _EPOCHS, batch_size)
+        facts = fitted(vae, source, target, minutes, epochs, batch_size)
         if report is not None:
             facts["report"] = _reported(vae, source, report)
         for format_ in export or ():
@@ -250,99 +241,6 @@ def _model(
     return vae
 
 
-def _fitted(
-    vae: VAE, source: Source, target: Path, minutes: float, epochs: int, rows: int | None
-) -> dict[str, Any]:
-    """Train, save, and say what came of it."""
-    from keras_vae import callbacks
-
-    count = len(source.x_train)
-    rows = rows or max(8, min(_ROWS, count // _BATCHES))
-    limit = callbacks.TimeLimit(minutes)
-    used: list[Any] = [limit]
-    held_out = len(source.x_test) > 0
-    if held_out:
-        used.append(callbacks.EarlyStopping(patience=_PATIENCE))
-    began = time.monotonic()
-    reason = "epochs are over"
-    with _watching(vae, target, minutes) as watching:
-        try:
-            vae.fit(
-                _given(source.x_train, source.condition_train),
-                validation_data=(
-                    _given(source.x_test, source.condition_test) if held_out else None
-                ),
-                batch_size=rows,
-                epochs=epochs,
-                callbacks=[*used, watching],
-                verbose=0,
-            )
-        except KeyboardInterrupt:
-            reason = "interrupted"
-    vae.stop_training = False
-    _save(vae, target)
-    found = watching.last
-    if held_out:
-        given = _given(source.x_test, source.condition_test)
-        found = vae.evaluate(given, batch_size=rows, return_dict=True, verbose=0)
-    done = watching.epochs
-    if limit.expired:
-        reason = "time is up"
-    elif reason != "interrupted" and done < epochs:
-        reason = "the held-out bound no longer rises"
-    return {
-        "ended": reason,
-        "epochs": done,
-        "minutes": round((time.monotonic() - began) / 60, 2),
-        ("held_out" if held_out else "trained_on"): {
-            name: round(float(value), 4) for name, value in found.items()
-        },
-        "unit": "nats per example",
-    }
-
-
-@contextlib.contextmanager
-def _watching(vae: VAE, target: Path, minutes: float) -> Iterator[Any]:
-    """Yield a callback that shows each epoch, and saves now and then."""
-    import keras
-
-    # A terminal shows one line anew, a file gets them all.
-    shown_every = 0.5 if sys.stderr.isatty() else 10.0
-    with progress("Training") as say:
-
-        class Watching(keras.callbacks.Callback):
-            def __init__(self) -> None:
-                super().__init__()
-                self.epochs = 0
-                self.last: dict[str, float] = {}
-                self._began = self._saved = self._shown = time.monotonic()
-
-            def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-                now = time.monotonic()
-                self.epochs += 1
-                self.last = {name: float(value) for name, value in (logs or {}).items()}
-                if now - self._shown > shown_every or epoch == 0:
-                    self._shown = now
-                    shown = ("val_elbo", "val_loss") if "val_loss" in self.last else ("loss",)
-                    name = next(name for name in shown if name in self.last)
-                    say(
-                        f"Training: epoch {epoch + 1}, {name} {self.last[name]:.4g} nats, "
-                        f"{(now - self._began) / 60:.1f} of {minutes:g} minutes"
-                    )
-                if now - self._saved > _SAVED_EVERY:
-                    self._saved = now
-                    _save(self.model, target)
-
-        yield Watching()
-
-
-def _save(vae: VAE, target: Path) -> None:
-    from keras_vae.data.schema import whole
-
-    with whole(target) as draft:
-        vae.save(draft)
-
-
 def _reported(vae: VAE, source: Source, folder: str) -> str:
     from keras_vae import evaluation
 
@@ -364,7 +262,3 @@ def _exported(vae: VAE, target: Path, format_: Target) -> str:
     with progress(f"Exporting to {format_}"):
         getattr(exporters, f"export_{format_}")(vae, str(folder))
     return str(folder)
-
-
-def _given(x: Any, condition: Any) -> Any:
-    return x if condition is None else {"x": x, "condition": condition}

@@ -62,6 +62,16 @@ class Source:
         """Shape of one example."""
         return self.schema.event_shape
 
+    @property
+    def train_inputs(self) -> Any:
+        """`x_train`, in a dict with `condition_train` if there is one: what `fit` takes."""
+        return _inputs(self.x_train, self.condition_train)
+
+    @property
+    def test_inputs(self) -> Any:
+        """The same of what was held out: what `evaluate` takes."""
+        return _inputs(self.x_test, self.condition_test)
+
     def train(self, batch_size: int = 128, seed: int = 0) -> tf.data.Dataset:
         """Batches to train on, shuffled anew in each epoch, read as they are used.
 
@@ -69,12 +79,11 @@ class Source:
             batch_size: Examples in a batch. Defaults to `128`.
             seed: Of the order. Defaults to `0`.
         """
-        return stream(_given(self.x_train, self.condition_train), batch_size, seed)
+        return stream(self.train_inputs, batch_size, seed)
 
     def test(self, batch_size: int = 128) -> tf.data.Dataset:
         """Batches of what was held out, in order."""
-        given = _given(self.x_test, self.condition_test)
-        return stream(given, batch_size, 0, shuffle=False)
+        return stream(self.test_inputs, batch_size, 0, shuffle=False)
 
     def __repr__(self) -> str:
         """Kind, numbers and shape."""
@@ -142,5 +151,5 @@ def shuffled(read: Read, seed: int) -> tuple[Read, np.ndarray]:
     return Read(rows(order), [read.names[i] for i in order], labels, read.skipped), order
 
 
-def _given(x: Any, condition: Any) -> Any:
+def _inputs(x: Any, condition: Any) -> Any:
     return x if condition is None else {"x": x, "condition": condition}

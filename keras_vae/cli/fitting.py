@@ -1,0 +1,123 @@
+"""Training in a shell: it shows how it goes, and saves when it ends, however that is.
+
+Floor 7.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keras_vae.cli.shell import progress
+
+if TYPE_CHECKING:
+    from keras_vae.data import Source
+    from keras_vae.models import VAE
+
+__all__ = ["fitted"]
+
+# More epochs than there is time for.
+_EPOCHS = 100_000
+# Epochs without a better bound after which training ends, and seconds between two savings.
+_PATIENCE, _SAVED_EVERY = 20, 60.0
+# Of a batch, if there are so many batches at least.
+_ROWS, _BATCHES = 128, 8
+
+
+def fitted(
+    vae: VAE,
+    source: Source,
+    target: Path,
+    minutes: float,
+    epochs: int | None,
+    rows: int | None,
+) -> dict[str, Any]:
+    """Train, save, and say what came of it."""
+    from keras_vae import callbacks
+
+    count, epochs = len(source.x_train), epochs or _EPOCHS
+    rows = rows or max(8, min(_ROWS, count // _BATCHES))
+    limit = callbacks.TimeLimit(minutes)
+    used: list[Any] = [limit]
+    held_out = len(source.x_test) > 0
+    if held_out:
+        used.append(callbacks.EarlyStopping(patience=_PATIENCE))
+    began = time.monotonic()
+    reason = "epochs are over"
+    with _watching(vae, target, minutes) as watching:
+        try:
+            vae.fit(
+                source.train_inputs,
+                validation_data=source.test_inputs if held_out else None,
+                batch_size=rows,
+                epochs=epochs,
+                callbacks=[*used, watching],
+                verbose=0,
+            )
+        except KeyboardInterrupt:
+            reason = "interrupted"
+    vae.stop_training = False
+    _save(vae, target)
+    found = watching.last
+    if held_out:
+        found = vae.evaluate(source.test_inputs, batch_size=rows, return_dict=True, verbose=0)
+    done = watching.epochs
+    if limit.expired:
+        reason = "time is up"
+    elif reason != "interrupted" and done < epochs:
+        reason = "the held-out bound no longer rises"
+    return {
+        "ended": reason,
+        "epochs": done,
+        "minutes": round((time.monotonic() - began) / 60, 2),
+        ("held_out" if held_out else "trained_on"): {
+            name: round(float(value), 4) for name, value in found.items()
+        },
+        "unit": "nats per example",
+    }
+
+
+@contextlib.contextmanager
+def _watching(vae: VAE, target: Path, minutes: float) -> Iterator[Any]:
+    """Yield a callback that shows each epoch, and saves now and then."""
+    import keras
+
+    # A terminal shows one line anew, a file gets them all.
+    shown_every = 0.5 if sys.stderr.isatty() else 10.0
+    with progress("Training") as say:
+
+        class Watching(keras.callbacks.Callback):
+            def __init__(self) -> None:
+                super().__init__()
+                self.epochs = 0
+                self.last: dict[str, float] = {}
+                self._began = self._saved = self._shown = time.monotonic()
+
+            def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+                now = time.monotonic()
+                self.epochs += 1
+                self.last = {name: float(value) for name, value in (logs or {}).items()}
+                if now - self._shown > shown_every or epoch == 0:
+                    self._shown = now
+                    shown = ("val_elbo", "val_loss") if "val_loss" in self.last else ("loss",)
+                    name = next(name for name in shown if name in self.last)
+                    say(
+                        f"Training: epoch {epoch + 1}, {name} {self.last[name]:.4g} nats, "
+                        f"{(now - self._began) / 60:.1f} of {minutes:g} minutes"
+                    )
+                if now - self._saved > _SAVED_EVERY:
+                    self._saved = now
+                    _save(self.model, target)
+
+        yield Watching()
+
+
+def _save(vae: VAE, target: Path) -> None:
+    from keras_vae.data.schema import whole
+
+    with whole(target) as draft:
+        vae.save(draft)
