@@ -6,8 +6,10 @@ Floor 3.
 from __future__ import annotations
 
 import gzip
+import heapq
 import itertools
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -100,7 +102,10 @@ class TextSchema(Schema):
         ]
 
     def read(self, source: Any, skip_bad: bool = False) -> Read:
-        found = _lines(source)
+        return self._read(_lines(source), skip_bad)
+
+    def _read(self, found: dict[str, str], skip_bad: bool) -> Read:
+        """Lines by name as tokens."""
         reasons = {name: self._why_bad(line) for name, line in found.items()}
         skipped = {name: reason for name, reason in reasons.items() if reason}
         if skipped and not skip_bad:
@@ -111,7 +116,7 @@ class TextSchema(Schema):
             )
         good = {name: line for name, line in found.items() if name not in skipped}
         if not good:
-            raise ValueError(f"`source` holds no line that can be used. Received: {source}.")
+            raise ValueError(f"`source` holds no line that can be used. Received: {skipped}.")
         return Read(self.encode(list(good.values())), list(good), None, skipped)
 
     def write(self, x: np.ndarray, path: str | os.PathLike[str]) -> Path:
@@ -125,7 +130,7 @@ class TextSchema(Schema):
 
     def _why_bad(self, line: str) -> str | None:
         """What is wrong with a line, if anything."""
-        unknown = sorted(set(line) - self._number.keys())
+        unknown = sorted(c for c in set(line) if c not in self._number)
         if unknown:
             return f"characters {unknown} in {line[:40]!r}"
         count = len(self._tokens(line))
@@ -134,10 +139,12 @@ class TextSchema(Schema):
     def _tokens(self, line: str) -> list[str]:
         if not self.merges:
             return list(line)
+        tokens: list[str] = []
         for piece in _pieces(line):
             if piece not in self._known:
                 self._known[piece] = self._joined(list(piece))
-        return [token for piece in _pieces(line) for token in self._known[piece]]
+            tokens += self._known[piece]
+        return tokens
 
     def _joined(self, tokens: list[str]) -> list[str]:
         """Join pairs, the earliest learned ones first."""
@@ -180,7 +187,8 @@ def from_text(
         end_token=0)`. `source.schema.decode` makes text of them.
 
     Raises:
-        ValueError: If there are no lines, or one is too long.
+        ValueError: If there are no lines, one is too long or holds a line break, or
+            `vocabulary_size` is below the number of characters.
 
     Example:
     >>> source = keras_vae.data.from_text(["anna", "bob", "hannah", "otto"], held_out=0.25)
@@ -192,24 +200,28 @@ def from_text(
     """
     require_one_of("level", level, _LEVELS)
     require_integer("vocabulary_size", vocabulary_size, 2)
+    if length is not None:
+        require_integer("length", length)
     lines = _lines(source)
     characters = sorted(set("".join(lines.values())))
     merges: list[list[str]] = []
     if level == "subword":
-        merges = _learned(lines.values(), vocabulary_size - len(characters) - 1)
+        room = vocabulary_size - len(characters) - 1
+        if room < 0:
+            raise ValueError(
+                f"`vocabulary_size` must be room for an end and {len(characters)} characters. "
+                f"Received: vocabulary_size={vocabulary_size}."
+            )
+        merges = _learned(lines.values(), room)
     tokens = dict.fromkeys(["", *characters, *("".join(pair) for pair in merges)])
     limit = max(len(line) for line in lines.values())
     schema = TextSchema(list(tokens), length or limit, merges)
     if length is None and merges:
         longest = max(len(schema._tokens(line)) for line in lines.values())
         schema = TextSchema(list(tokens), longest, merges)
-    read = schema.read(list(lines.values()), skip_bad)
-    names = list(lines)
-    skipped = {
-        names[int(name.removeprefix("line ")) - 1]: w for name, w in read.skipped.items()
-    }
-    report_skipped(skipped, "lines")
-    read, _ = shuffled(read._replace(skipped=skipped), seed)
+    read = schema._read(lines, skip_bad)
+    report_skipped(read.skipped, "lines")
+    read, _ = shuffled(read, seed)
     return split(read, held_out, schema, Identity(raw_dtype="int32", schema=schema))
 
 
@@ -219,14 +231,20 @@ def _lines(source: Any) -> dict[str, str]:
         path = Path(source)
         try:
             data = path.read_bytes()
-            text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
+            text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
         except (EOFError, OSError, UnicodeDecodeError) as error:
             raise ValueError(
                 f"`source` must be a text file in UTF-8, or such a .gz. Received: {path} "
                 f"({error})."
             ) from error
         source = text.splitlines()
-    found = {f"line {row + 1}": str(line) for row, line in enumerate(source) if line.strip()}
+    found = {}
+    for row, line in enumerate(source, 1):
+        first, *others = str(line).splitlines() or [""]
+        if others:
+            raise ValueError(f"`source` must be single lines. Received: {line!r}.")
+        if first.strip():
+            found[f"line {row}"] = first
     if not found:
         raise ValueError("`source` must hold lines of text. Received: none.")
     return found
@@ -234,12 +252,7 @@ def _lines(source: Any) -> dict[str, str]:
 
 def _pieces(line: str) -> list[str]:
     """Words, each with the space before it."""
-    pieces, start = [], 0
-    for place in range(1, len(line)):
-        if line[place] == " ":
-            pieces.append(line[start:place])
-            start = place
-    return [*pieces, line[start:]]
+    return re.findall(" [^ ]*|[^ ]+", line)
 
 
 def _learned(lines: Any, count: int) -> list[list[str]]:
@@ -253,33 +266,42 @@ def _learned(lines: Any, count: int) -> list[list[str]]:
         for pair in itertools.pairwise(tokens):
             pairs[pair] += times[index]
             where[pair].add(index)
+    queue = [(-number, pair) for pair, number in pairs.items()]
+    heapq.heapify(queue)
     merges: list[list[str]] = []
-    while len(merges) < count and pairs:
-        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
-        if pairs[best] < 2:
+    while len(merges) < count and queue:
+        number, best = heapq.heappop(queue)
+        if -number != pairs[best]:
+            continue  # It was counted anew since.
+        if -number < 2:
             break
         merges.append(list(best))
+        changes: Counter[tuple[str, str]] = Counter()
         for index in where.pop(best):
             tokens = split_words[index]
             for pair in itertools.pairwise(tokens):
-                pairs[pair] -= times[index]
+                changes[pair] -= times[index]
             tokens = split_words[index] = _merged(tokens, best)
             for pair in itertools.pairwise(tokens):
-                pairs[pair] += times[index]
+                changes[pair] += times[index]
                 where[pair].add(index)
-        _forget(pairs)
+        for pair, change in changes.items():
+            if change:
+                pairs[pair] += change
+                heapq.heappush(queue, (-pairs[pair], pair))
     return merges
 
 
-def _forget(pairs: Counter[tuple[str, str]]) -> None:
-    for pair in [pair for pair, number in pairs.items() if number <= 0]:
-        del pairs[pair]
-
-
 def _merged(tokens: list[str], pair: Sequence[str]) -> list[str]:
-    joined, place = [], 0
-    while place < len(tokens):
-        width = 2 if tokens[place : place + 2] == list(pair) else 1
-        joined.append("".join(tokens[place : place + width]))
-        place += width
+    first, second = pair
+    joined: list[str] = []
+    pending = False  # Whether the last token may be the first of a pair.
+    for token in tokens:
+        pending = pending and token == second
+        if pending:
+            joined[-1] += token
+            pending = False
+        else:
+            joined.append(token)
+            pending = token == first
     return joined
