@@ -91,10 +91,32 @@ def test_long_and_strange_lines_are_an_error_or_are_reported():
     assert list(read.skipped) == ["line 2"]
 
 
+def test_errors_name_lines_of_the_file(tmp_path):
+    # Blank lines do not count as examples, but as lines of the file.
+    (tmp_path / "x.txt").write_text("ab\n\n\nabcd\n", "utf-8")
+    with pytest.raises(ValueError, match="such as line 4: 4 tokens"):
+        data.from_text(tmp_path / "x.txt", length=3)
+    schema = data.from_text(["ab"], held_out=0).schema
+    assert list(schema.read(["ab", "", "abc", "b"], skip_bad=True).skipped) == ["line 3"]
+    assert schema.read(["ab", "", "b"]).names == ["line 1", "line 3"]
+
+
+def test_marks_of_files_are_no_characters(tmp_path):
+    # Line breaks of lines as read from a file, and the mark some editors begin files with.
+    (tmp_path / "x.txt").write_text("ab\r\nba\r\n", "utf-8-sig", newline="")
+    with (tmp_path / "x.txt").open(encoding="utf-8-sig", newline="") as file:
+        lines = list(file)
+    for source in (tmp_path / "x.txt", lines):
+        assert data.from_text(source).schema.vocabulary == ["", "a", "b"]
+
+
 @pytest.mark.parametrize(
     ("source", "options", "message"),
     [
         ([], {}, "lines of text"),
+        (["ab\nc"], {}, "single lines"),
+        (LINES, {"length": 0}, "`length`"),
+        (LINES, {"level": "subword", "vocabulary_size": 5}, "room for an end and 13 char"),
         ("nowhere.txt", {}, "text file in UTF-8"),
         (LINES, {"level": "word"}, "`level`"),
     ],

@@ -127,6 +127,7 @@ def test_vectors(run_here):
         ("tables", ["test elbo", "filled in", "malignant", "synthetic"], ["synthetic.csv"]),
         ("counts", ["negative binomial", "Poisson", "latents", "latent"], []),
         ("series", ["test elbo", "anomaly score", "largest value"], ["scores.png"]),
+        ("names", ["elbo", "log p", "frequency", "drawn at temperature"], ["drawn.txt"]),
     ],
 )
 def test_examples_of_own_data(tmp_path, run_here, name, printed, written):

@@ -86,6 +86,43 @@ def test_written_sequences_follow_the_density():
     assert np.all(np.abs(counts / count - share) < 5 * error)
 
 
+@pytest.mark.parametrize(("temperature", "top_p"), [(0.6, 1.0), (1.0, 0.7), (1.5, 0.8)])
+def test_sharpened_writing_follows_the_sharpened_steps(temperature, top_p):
+    vae = make_writer()
+    count = 20_000
+    z = tf.repeat(tf.constant([[0.3, -1.0]]), count, axis=0)
+    adjust = vae._adjustment(temperature, top_p, sample=True)
+    write = tf.function(
+        lambda z: vae.decoded_points(z, None, numerics.key_from_seed(0), adjust=adjust)
+    )
+    drawn, counts = np.unique(write(z).numpy(), axis=0, return_counts=True)
+    every = np.array(list(itertools.product(range(CLASSES), repeat=LENGTH)))
+    sequences = np.unique(ended(every), axis=0)[..., None].astype("float32")
+    params = vae.likelihood_params(z[: len(sequences)], target=tf.constant(sequences))
+    share = np.array([by_hand(*row, temperature, top_p) for row in zip(params, sequences)])
+    np.testing.assert_allclose(share.sum(), 1.0, rtol=1e-5)
+    found = {sequence.tobytes(): number for sequence, number in zip(drawn, counts)}
+    frequency = np.array([found.pop(s.tobytes(), 0) for s in sequences]) / count
+    assert not found
+    assert np.all(frequency[share == 0] == 0)
+    error = np.sqrt(share * (1 - share) / count) + 1 / count
+    assert np.all(np.abs(frequency - share) < 5 * error)
+
+
+def by_hand(logits, sequence, temperature, top_p):
+    """Probability of a sequence, each step by Holtzman et al. (2020), section 3.1."""
+    total = 1.0
+    for step, token in zip(np.asarray(logits, "float64"), sequence[:, 0].astype(int)):
+        share = np.exp(step / temperature)
+        share /= share.sum()
+        order = np.argsort(-share)
+        nucleus = order[: np.searchsorted(np.cumsum(share[order]), top_p) + 1]
+        total *= share[token] / share[nucleus].sum() if token in nucleus else 0.0
+        if token == END:
+            break
+    return total
+
+
 def test_greedy_writing_takes_the_most_probable_value_each_time():
     vae = make_writer()
     z = np.random.default_rng(0).normal(size=(5, 2)).astype("float32")
