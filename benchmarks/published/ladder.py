@@ -125,7 +125,7 @@ def run(recipe, make, optimizer, command=None):
     print(found)
     chosen = np.unique(np.linspace(0, len(rows) - 1, POINTS).astype(int))
     write(
-        recipe,
+        recipe.name,
         {
             **{k: v for k, v in dataclasses.asdict(recipe).items() if k != "name"},
             "command": f"python benchmarks/published/{command}",
@@ -154,12 +154,17 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
-def write(recipe, row):
+def data_file(name):
+    """Where a file of data is, if it is there."""
+    return pathlib.Path(os.environ.get("KERAS_VAE_DATA", "")) / name
+
+
+def write(name, row, file="mnist.npz"):
     """Put a row into the ladder."""
-    path = pathlib.Path(os.environ.get("KERAS_VAE_DATA", "")) / "mnist.npz"
+    path = data_file(file)
     data = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "keras.datasets"
     ladder = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    ladder[recipe.name] = {
+    ladder[name] = {
         **row,
         "seed": SEED,
         "data": data,
