@@ -35,10 +35,12 @@ class Calibration:
 
     Attributes:
         shares: Of an example's elements, how many take each rank, `[examples, draws + 1]`;
-            fewer examples than asked for if the work was interrupted.
+            without examples that miss all their values.
+        interrupted: Whether some of the examples that were asked for were not looked at.
     """
 
     shares: np.ndarray
+    interrupted: bool = False
 
     @property
     def mean(self) -> np.ndarray:
@@ -167,13 +169,14 @@ def calibration(
         return (_shares(np.asarray(x), values, same, np.random.default_rng(seed)),)
 
     label = "calibration" if progress else None
-    return Calibration(in_blocks(block, x, condition, block=rows, seed=seed, label=label)[0])
+    (shares,) = in_blocks(block, x, condition, block=rows, seed=seed, label=label)
+    return Calibration(shares[~np.isnan(shares[:, 0])], interrupted=len(shares) < len(x))
 
 
 def _shares(
     x: np.ndarray, draws: np.ndarray, same: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Share of each rank among the elements of each example, those missing whole left out."""
+    """Share of each rank among the elements of each example, NaN if all are missing."""
     x, draws = x.reshape(len(x), 1, -1), draws.reshape(*draws.shape[:2], -1)
     difference = draws.astype("float64") - x
     below = np.sum(difference < -same, axis=1)
@@ -184,6 +187,6 @@ def _shares(
         [np.sum((ranks == rank) & present, axis=1) for rank in range(draws.shape[1] + 1)],
         axis=1,
     )
-    known = present.any(axis=1)
-    shares: np.ndarray = counts[known] / present[known].sum(axis=1, keepdims=True)
+    known = present.sum(axis=1, keepdims=True)
+    shares: np.ndarray = counts / np.where(known > 0, known, np.nan)
     return shares

@@ -59,11 +59,37 @@ def test_ranks_are_counted_and_ties_are_broken_at_random():
     rng = np.random.default_rng(0)
     x = np.array([[0.5, np.nan, 2.0], [np.nan] * 3])
     draws = np.zeros([2, 3, 3]) + np.array([0.0, 1.0, 3.0])[:, None]
-    np.testing.assert_array_equal(_shares(x, draws, 0.0, rng), [[0, 0.5, 0.5, 0]])
+    expected = [[0, 0.5, 0.5, 0], [np.nan] * 4]
+    np.testing.assert_array_equal(_shares(x, draws, 0.0, rng), expected)
     ties = _shares(np.zeros([1, 4_000]), np.zeros([1, 3, 4_000]), 0.0, rng)
     np.testing.assert_allclose(ties, 0.25, atol=0.03)
     near = _shares(np.full([1, 4_000], 1e-7), np.zeros([1, 3, 4_000]), 1e-6, rng)
     np.testing.assert_allclose(near, 0.25, atol=0.03)
+
+
+def test_interrupted_it_says_so(monkeypatch):
+    vae = keras_vae.VAE(
+        networks.MLP([4]),
+        networks.MLP([4]),
+        posteriors.DiagonalNormal(2),
+        likelihood=likelihoods.Normal(1.0),
+        event_shape=(6,),
+        missing="nan",
+    )
+    calls = iter([keras_vae.VAE.in_batches])
+
+    def interrupted(*arguments):
+        for in_batches in calls:
+            return in_batches(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(keras_vae.VAE, "in_batches", interrupted)
+    x = np.zeros([50, 6])
+    x[3] = np.nan
+    with pytest.warns(UserWarning, match="Interrupted after 20 of 50 examples"):
+        found = calibration(vae, x, draws=200, **QUIET)  # of 20 examples at a time
+    assert found.interrupted
+    assert len(found.shares) == 19
 
 
 def test_bits_of_raw_images_are_ranked():

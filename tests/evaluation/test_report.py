@@ -223,6 +223,14 @@ def test_interruption_keeps_what_there_is(trained, digits, monkeypatch):
     assert not found.pictures
 
 
+def test_a_part_of_the_calibration_is_the_last_there_is(trained, digits, monkeypatch):
+    part = evaluation.Calibration(np.full([50, 20], 0.05), interrupted=True)
+    monkeypatch.setitem(measuring.SECTIONS, "calibration", lambda given: part)
+    found = evaluation.report(trained, digits[1], samples=2, **QUIET)
+    assert found.calibration is part
+    assert found.left_out["likelihood"] == "interrupted"
+
+
 def test_without_matplotlib_numbers_remain(trained, digits, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     found = evaluation.report(trained, digits[1][:50], samples=2, **QUIET)

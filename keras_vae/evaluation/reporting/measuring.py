@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.arguments import require_integer
+from keras_vae.evaluation.calibration import Calibration
 from keras_vae.evaluation.reporting.contents import Likelihood, Report
 from keras_vae.evaluation.reporting.pictures import pictures_of
 from keras_vae.evaluation.reporting.sections import SECTIONS, Given, LeftOutError
@@ -170,6 +171,8 @@ def _measured(given: Given) -> tuple[dict[str, Any], dict[str, str]]:
 
 def _cut_short(section: Any, count: int) -> bool:
     """Whether a section was interrupted, and holds what it had."""
+    if isinstance(section, Calibration):
+        return section.interrupted
     return isinstance(section, Likelihood) and len(section.log_marginal.values) < count
 
 
