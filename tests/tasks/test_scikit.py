@@ -29,6 +29,7 @@ def cancer():
 
 
 @pytest.mark.thorough
+@pytest.mark.many_models
 @pytest.mark.parametrize(
     "estimator", [VAETransformer(**QUICK), VAEOutlierDetector(**QUICK)], ids=str
 )
