@@ -31,7 +31,8 @@ from speed import HERE, processor, run, spread
 
 import keras_vae
 
-RESULTS, ROUNDS = HERE / "results" / "costs.json", 5
+RESULTS = HERE / "results" / "costs.json"
+ROUNDS = {"data": 5, "scaling": 3, "memory": 1}
 SIZES = {
     "examples": (3_840, 7_680, 15_360, 30_720, 61_440),
     "latents": (2, 64, 128, 256, 512),
@@ -50,7 +51,7 @@ def data(given):
         write_large(images, paths["file"], given.gigabytes)
         rounds = [
             {w: run(sys.executable, "data_path.py", w, str(p)) for w, p in paths.items()}
-            for _ in range(ROUNDS)
+            for _ in range(ROUNDS["data"])
         ]
     table = {"gigabytes": given.gigabytes}
     for where in paths:
@@ -92,19 +93,17 @@ def scaling(given):
     table = {}
     for what, sizes in SIZES.items():
         found = {size: [] for size in sizes}
-        for _ in range(ROUNDS):
+        for _ in range(ROUNDS["scaling"]):
             for size in sizes:
                 outcome = run(sys.executable, "epoch_costs.py", what, str(size))
                 found[size].append(outcome["seconds"])
         seconds = [statistics.median(each) for each in found.values()]
         slope, start = np.polyfit(sizes, seconds, 1)
-        missed = np.sum((np.array(seconds) - start - slope * np.array(sizes)) ** 2)
+        missed = np.var(np.array(seconds) - start - slope * np.array(sizes))
         table[what] = {
             "seconds": {str(size): spread(each) for size, each in found.items()},
             "line": {"start": round(float(start), 4), "slope": float(f"{slope:.4g}")},
-            "r_squared": round(
-                float(1 - missed / np.sum((seconds - np.mean(seconds)) ** 2)), 5
-            ),
+            "r_squared": round(float(1 - missed / np.var(seconds)), 5),
         }
     draw(table)
     return table
@@ -170,7 +169,7 @@ def main():
     results[given.study] = {
         "command": f"python benchmarks/costs.py {given.study}",
         "protocol": __doc__,
-        "rounds": 1 if given.study == "memory" else ROUNDS,
+        "rounds": ROUNDS[given.study],
         "seed": 0,
         "data": hashlib.sha256(path.read_bytes()).hexdigest()
         if path.is_file()

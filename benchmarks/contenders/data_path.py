@@ -81,7 +81,7 @@ vae = keras_vae.VAE(
 )
 vae.compile(keras.optimizers.Adam(1e-3), jit_compile=True)
 passes = Passes()
-vae.fit(x, **given, epochs=PASSES + 1, verbose=0, callbacks=[passes])
+vae.fit(x, **given, epochs=10_000, verbose=0, callbacks=[passes])
 finished.set()
 times, done = np.array(passes.ends).T
 result = {
