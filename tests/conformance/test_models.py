@@ -71,7 +71,7 @@ COMPOSITIONS = compositions()
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "composition",
-    sampled([pytest.param(c, id=name_of(c)) for c in COMPOSITIONS], one_in=10),
+    sampled([pytest.param(c, id=name_of(c)) for c in COMPOSITIONS], one_in=30),
 )
 def test_model_trains_evaluates_and_survives_saving(composition, tmp_path):
     parts = {slot: case.make() for slot, case in composition.items()}

@@ -94,7 +94,7 @@ def test_kinds(tmp_path, kind):
     assert largest_error(manifest) <= TOLERANCE
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_autoregressive_decoders(tmp_path):
     manifest = export_openvino(make_autoregressive(), tmp_path)
     networks = {"decode", "encode", "reconstruct", "generate", "score"}

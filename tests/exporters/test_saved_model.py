@@ -79,7 +79,7 @@ def test_the_command_in_the_manifest_runs(exported):
     assert "'x': <tf.Tensor: shape=(1, 8, 8, 1), dtype=float32" in shown_by(manifest, folder)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_bad_export_leaves_a_good_one(exported):
     _, folder, _ = exported
     before = contents(folder)
@@ -137,7 +137,7 @@ print(*z.ravel().tolist())
 """
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_processes_do_not_replay_each_others_noise(whole):
     command = [sys.executable, "-c", _SAMPLING, str(whole[1] / "1")]
     env = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}

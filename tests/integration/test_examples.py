@@ -164,6 +164,7 @@ def test_examples_say_how_to_run_them(path):
     assert f"python examples/{path.name}" in documentation
 
 
+@pytest.mark.thorough
 def test_the_guide_to_adding_a_part_works_as_written(tmp_path):
     # Every block of docs/adding_a_part.md that names a file is put there in a copy of the
     # project: whole files are written, single lines added where the guide says.

@@ -37,7 +37,7 @@ def test_to_onnx(saved, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "out" / "decode.onnx").is_file()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_to_saved_model(saved, tmp_path, monkeypatch, capsys):
     run(EXPORT / "to_saved_model.py", monkeypatch, saved, tmp_path / "out")
     check(capsys.readouterr().out, tmp_path / "out", "saved_model")

@@ -169,7 +169,7 @@ NETWORKS = {
     "name",
     [
         "subclass",
-        "functional and sequential",
+        pytest.param("functional and sequential", marks=pytest.mark.thorough),
         pytest.param("conv", marks=pytest.mark.thorough),
         pytest.param("single layers", marks=pytest.mark.thorough),
     ],

@@ -288,7 +288,7 @@ def test_layers_of_encoders_follow_the_dtype_of_the_body(encoder):
 @pytest.mark.parametrize(
     "name",
     [
-        "gru",
+        pytest.param("gru", marks=pytest.mark.thorough),
         pytest.param("lstm", marks=pytest.mark.thorough),
         pytest.param("conv", marks=pytest.mark.thorough),
         "transformer",
