@@ -29,11 +29,6 @@ tf.config.set_logical_device_configuration(
 _TROUBLE = ("AutoGraph could not transform", "triggered tf.function retracing", "Gradients do")
 
 
-def pytest_xdist_auto_num_workers():
-    """One more than there are cores: some wait for a program that they started."""
-    return (os.cpu_count() or 1) + 1
-
-
 class _Collector(logging.Handler):
     def __init__(self):
         super().__init__(logging.WARNING)
