@@ -1,10 +1,11 @@
 """Filling in missing cells of real tables: `python benchmarks/imputation.py`.
 
-From each table 30 % of the cells are removed, completely at random; each imputer fits the
-holed table and fills the same table in, as is usual in the literature. `RMSE` is over removed
-cells of numeric columns, in standard deviations of the complete column; `accuracy` over those
-of the class, a categorical column of wine and breast_cancer. Means over 3 seeds, which choose
-rows, holes and starting points; `_spread` is the standard deviation over the seeds.
+From each table 30 % of the cells are removed, completely at random, or with `--missing` 10 or
+50 %; each imputer fits the holed table and fills the same table in, as is usual in the
+literature. `RMSE` is over removed cells of numeric columns, in standard deviations of the
+complete column; `accuracy` over those of the class, a categorical column of wine and
+breast_cancer. Means over the seeds, which choose rows, holes and starting points; `_spread` is
+the standard deviation over the seeds.
 
 The model, after Mattei and Frellsen (2019), MIWAE: Student columns with predicted scales, in
 raw units; two hidden layers of 128 units, tanh; 10 latents; IWAE with 20 samples; batches of
@@ -16,11 +17,15 @@ standardised columns and one-hot classes: the mean or most frequent value; 10 ne
 neighbours; chained equations with extremely randomised trees, 50 of them with sqrt(columns)
 candidates a split, 5 rounds (in the manner of MissForest, Stekhoven and Buehlmann 2012). Of
 longer tables 2,000 rows are taken.
+
+Cells, one imputer on one table with one seed, go to `output/imputation.jsonl`, from where an
+interrupted run goes on.
 """
 
 import argparse
 import functools
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -41,10 +46,11 @@ from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 import keras_vae
 from keras_vae.likelihoods import Categorical, Columns, StudentT
 
-MISSING, ROWS, SEEDS = 0.3, 2_000, (0, 1, 2)
+ROWS, SEEDS, MISSING = 2_000, (0, 1, 2), (30, 10, 50)
 EPOCHS, UPDATES, BATCH = 300, 4_000, 64
 SAMPLES, IMPUTATION_SAMPLES = 20, 1_000
 METHODS = ("importance", "metropolis", "pseudo_gibbs")
+CELLS = pathlib.Path(__file__).parent.parent / "output" / "imputation.jsonl"
 TABLES = ("wine", "breast_cancer", "breastw", "vowels", "pendigits", "satellite")
 
 
@@ -126,11 +132,11 @@ IMPUTERS = {
 }
 
 
-def measure(imputer, name, seed):
+def measure(imputer, name, seed, missing):
     complete, classes = load(name)
     rng = np.random.default_rng(seed)
     complete = complete[rng.permutation(len(complete))[:ROWS]]
-    hidden = rng.random(complete.shape) < MISSING
+    hidden = rng.random(complete.shape) < missing / 100
     start = time.perf_counter()
     filled = imputer(np.where(hidden, np.nan, complete), classes, seed)
     seconds = time.perf_counter() - start
@@ -145,46 +151,70 @@ def measure(imputer, name, seed):
     return result
 
 
-def write(rows, hashes, method):
-    chosen = "" if method == METHODS[0] else f" --method {method}"
-    result = {
-        "command": f"python benchmarks/imputation.py --tables {' '.join(rows)}{chosen}",
-        "protocol": __doc__,
-        "seeds": SEEDS,
-        "sha256_of_tables": hashes,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "versions": {
-            "keras_vae": keras_vae.__version__,
-            "scikit-learn": sklearn.__version__,
-            "tensorflow": tf.__version__,
-        },
-        "rows": rows,
-    }
-    name = "imputation" if method == METHODS[0] else f"imputation_{method}"
-    path = pathlib.Path(__file__).parent / "results" / f"{name}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
+def measured(options, imputers):
+    """Figures of all cells, those of earlier runs among them."""
+    CELLS.parent.mkdir(exist_ok=True)
+    lines = CELLS.read_text().splitlines() if CELLS.exists() else []
+    found = {tuple(key): figures for key, figures in map(json.loads, lines)}
+    cells = itertools.product(options.seeds, options.tables, imputers)
+    for seed, table, imputer in cells:
+        chosen = options.method if imputer == "VAE" else ""
+        key = (options.missing, table, imputer, chosen, seed)
+        if key not in found:
+            figures = measure(imputers[imputer], table, seed, options.missing)
+            found[key] = {name: float(value) for name, value in figures.items()}
+            with CELLS.open("a") as file:
+                file.write(json.dumps([key, found[key]]) + "\n")
+        print(*key, found[key], flush=True)
+        yield seed, table, imputer, found[key]
+
+
+def summary(cells, options, imputers):
+    """Mean and spread over the seeds, by table and imputer."""
+    rows = {table: {imputer: {} for imputer in imputers} for table in options.tables}
+    for table, imputer in itertools.product(options.tables, imputers):
+        runs = [found for _, *place, found in cells if place == [table, imputer]]
+        row = rows[table][imputer]
+        for figure in runs[0]:
+            values = [run[figure] for run in runs]
+            row[figure] = round(float(np.mean(values)), 4)
+            if len(values) > 1:
+                row[f"{figure}_spread"] = round(float(np.std(values, ddof=1)), 4)
+    return rows
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tables", nargs="+", default=TABLES, choices=TABLES)
     parser.add_argument("--method", default=METHODS[0], choices=METHODS)
+    parser.add_argument("--missing", type=int, default=MISSING[0], choices=MISSING)
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     options = parser.parse_args()
     imputers = {**IMPUTERS, "VAE": functools.partial(with_vae, method=options.method)}
-    rows, hashes = {}, {}
-    for name in options.tables:
-        hashes[name] = hashlib.sha256(load(name)[0].tobytes()).hexdigest()
-        rows[name] = {}
-        for imputer, impute in imputers.items():
-            runs = [measure(impute, name, seed) for seed in SEEDS]
-            row = {}
-            for figure in runs[0]:
-                values = [run[figure] for run in runs]
-                row[figure] = round(float(np.mean(values)), 4)
-                row[f"{figure}_spread"] = round(float(np.std(values, ddof=1)), 4)
-            rows[name][imputer] = row
-            print(name, imputer, row, flush=True)
-        write(rows, hashes, options.method)
+    rows = summary(list(measured(options, imputers)), options, imputers)
+    chosen = "" if options.missing == MISSING[0] else f" --missing {options.missing}"
+    chosen += "" if options.method == METHODS[0] else f" --method {options.method}"
+    chosen += " --seeds " + " ".join(map(str, options.seeds))
+    result = {
+        "command": f"python benchmarks/imputation.py --tables {' '.join(rows)}{chosen}",
+        "protocol": __doc__,
+        "seeds": options.seeds,
+        "sha256_of_tables": {
+            name: hashlib.sha256(load(name)[0].tobytes()).hexdigest() for name in rows
+        },
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "versions": {
+            "keras_vae": keras_vae.__version__,
+            "keras": keras.__version__,
+            "scikit-learn": sklearn.__version__,
+            "tensorflow": tf.__version__,
+        },
+        "rows": rows,
+    }
+    name = "imputation" if options.missing == MISSING[0] else f"imputation_{options.missing}"
+    name += "" if options.method == METHODS[0] else f"_{options.method}"
+    path = pathlib.Path(__file__).parent / "results" / f"{name}.json"
+    path.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":
