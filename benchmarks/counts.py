@@ -23,6 +23,9 @@ counts and differ in what is told beforehand: only among themselves do they comp
 cells, which tells the type of held-out ones; `PCA`: the 10 first components of log counts,
 log(1 + 1e4 x / total), in place of codes.
 
+Not all contenders have all seeds: `seeds` says which. The epochs of scVI on `brain`, whose
+process went on after that of the benchmark was ended, are not known.
+
 Cells of the result go to `output/counts.jsonl`, from where an interrupted run goes on;
 results go to `results/counts.json`. Needs the folder of data sets named by KERAS_VAE_DATA.
 """
