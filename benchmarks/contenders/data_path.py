@@ -19,19 +19,13 @@ import time
 import keras
 import numpy as np
 import tensorflow as tf
+from resident import own_mb
 
 import keras_vae
 from keras_vae import data, likelihoods, networks, posteriors, preprocessors
 
 BATCH, PASS, PASSES = 128, 60_000, 5
 where, path = sys.argv[1:]
-
-
-def resident():
-    """MiB of this process's own memory, files that are mapped not counted."""
-    with open("/proc/self/status") as status:
-        line = next(line for line in status if line.startswith("RssAnon"))
-    return int(line.split()[1]) / 1024
 
 
 class Passes(keras.callbacks.Callback):
@@ -49,13 +43,13 @@ class Passes(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-levels = [resident()]
+levels = [own_mb()]
 finished = threading.Event()
 
 
 def watch():
     while not finished.wait(0.05):
-        levels.append(resident())
+        levels.append(own_mb())
 
 
 threading.Thread(target=watch, daemon=True).start()

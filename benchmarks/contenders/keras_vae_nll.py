@@ -1,13 +1,13 @@
 """`evaluation.log_marginal`: `SCRIPT BITS.npy EXAMPLES SAMPLES`."""
 
 import json
-import resource
 import sys
 import time
 
 import keras
 import numpy as np
 import tensorflow as tf
+from resident import peak_mb
 
 import keras_vae
 from keras_vae import evaluation, likelihoods, networks, posteriors
@@ -24,16 +24,16 @@ model = keras_vae.VAE(
 )
 options = {"samples": samples, "seed": 0, "progress": False}
 evaluation.log_marginal(model, x[:200], **options)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_mb()
 start = time.perf_counter()
 evaluation.log_marginal(model, x, **options)
 seconds = time.perf_counter() - start
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+peak = peak_mb()
 result = {
     "samples_per_second": count * samples / seconds,
     "seconds": seconds,
-    "peak_memory_mb": peak / 1024,
-    "memory_beyond_200_examples_mb": (peak - before) / 1024,
+    "peak_memory_mb": peak,
+    "memory_beyond_200_examples_mb": peak - before,
     "versions": {
         "keras_vae": keras_vae.__version__,
         "keras": keras.__version__,

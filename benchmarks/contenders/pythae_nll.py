@@ -2,7 +2,6 @@
 
 import json
 import logging
-import resource
 import sys
 import time
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from pythae.models import VAE, VAEConfig
 from pythae_nets import Decoder, Encoder
+from resident import peak_mb
 
 logging.disable(logging.CRITICAL)
 WIDTH, LATENT = 512, 10
@@ -33,7 +33,7 @@ batch, fastest = min(seconds.items(), key=lambda item: item[1])
 result = {
     "samples_per_second": count * samples / fastest,
     "batch_size": batch,
-    "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    "peak_memory_mb": peak_mb(),
     "versions": {"pythae": "0.1.2", "torch": torch.__version__},
 }
 json.dump(result, sys.stdout)

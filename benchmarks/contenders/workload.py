@@ -12,10 +12,10 @@ contender trains `WARM_UP` epochs to start up and compile, then `EPOCHS` that ar
 """
 
 import json
-import resource
 import sys
 
 import numpy as np
+from resident import peak_mb
 
 WARM_UP, EPOCHS = 1, 4
 NETS = {
@@ -27,11 +27,6 @@ NETS = {
 MEMORY = {}
 NAME, BATCH, WORDS = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
 SHAPE, HIDDEN, LATENT, EXAMPLES = NETS[NAME].values()
-
-
-def peak_mb():
-    """Memory that was resident at most, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def bits():

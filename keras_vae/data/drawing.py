@@ -15,7 +15,7 @@ import tensorflow as tf
 from keras_vae import numerics
 from keras_vae.arguments import require_integer
 
-__all__ = ["binarize", "dequantize", "dynamic_binarization"]
+__all__ = ["Bits", "binarize", "dequantize", "dynamic_binarization"]
 
 # Rows drawn at a time: bounds the memory that the noise takes.
 _ROWS = 4096
@@ -91,38 +91,80 @@ def dynamic_binarization(
     _require_probabilities(x)
     require_integer("batch_size", batch_size, 1)
     require_integer("first_epoch", first_epoch, 0)
-    examples = len(x)
-    probabilities = numerics.as_density(x)
-    key = numerics.key_from_seed(seed)
-    epoch = tf.Variable(first_epoch, trainable=False, dtype=tf.int64)
+    bits = Bits(x, batch_size, seed, first_epoch, drop_remainder=drop_remainder)
+    batches = bits.batches()
+    # So that `fit` may draw them without the data set's threads.
+    batches.bits = bits
+    return batches
 
-    def begin_epoch(_: tf.Tensor) -> tf.Tensor:
+
+class Bits:
+    """What `dynamic_binarization` draws: in each pass blocks of several batches.
+
+    That is several times faster than a batch at a time.
+
+    Args:
+        x: As there.
+        batch_size: As there.
+        seed: As there.
+        first_epoch: As there.
+        drop_remainder: As there.
+
+    Attributes:
+        shape: Of an example.
+        batch_size: Examples in a batch.
+        examples: How many a pass gives.
+        of_block: Examples in a block but the last, a multiple of the batch's.
+    """
+
+    def __init__(
+        self,
+        x: np.ndarray,
+        batch_size: int,
+        seed: int,
+        first_epoch: int,
+        *,
+        drop_remainder: bool,
+    ) -> None:
+        self.shape = x.shape[1:]
+        self.batch_size = batch_size
+        self.examples = len(x) // batch_size * batch_size if drop_remainder else len(x)
+        self.of_block = max(1, _ROWS // batch_size) * batch_size
+        self._probabilities = numerics.as_density(x)
+        self._key = numerics.key_from_seed(seed)
+        self._epoch = tf.Variable(first_epoch, trainable=False, dtype=tf.int64)
+
+    def begin_pass(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Key of the next pass, and the order of the rows in it."""
         # The one thing that a pass changes; all else follows from its number.
-        return numerics.fold_in(key, epoch.assign_add(1) - 1)
-
-    def batches_of_epoch(epoch_key: tf.Tensor) -> tf.data.Dataset:
+        key = numerics.fold_in(self._key, self._epoch.assign_add(1) - 1)
         order = tf.random.experimental.stateless_shuffle(
-            tf.range(examples), numerics.fold_in(epoch_key, 0), alg="philox"
+            tf.range(len(self._probabilities)), numerics.fold_in(key, 0), alg="philox"
         )
+        return key, order[: self.examples]
 
-        def bits(block: tf.Tensor) -> tf.Tensor:
-            rows = order[block * several : (block + 1) * several]
-            # From 1: number 0 was the order's.
-            uniform = _uniform(
-                tf.shape(rows)[0], x.shape[1:], numerics.fold_in(epoch_key, block + 1)
-            )
-            return tf.cast(uniform < tf.gather(probabilities, rows), probabilities.dtype)
+    def block(self, key: tf.Tensor, order: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        """The bits of a block of a pass, `[rows, *shape]`."""
+        rows = order[number * self.of_block : (number + 1) * self.of_block]
+        # From 1: number 0 was the order's.
+        uniform = _uniform(tf.shape(rows)[0], self.shape, numerics.fold_in(key, number + 1))
+        grey = tf.gather(self._probabilities, rows)
+        return tf.cast(uniform < grey, grey.dtype)
 
-        # Several batches at a time, which is several times faster than one.
-        several = max(1, _ROWS // batch_size) * batch_size
-        drawn = tf.data.Dataset.range(-(-examples // several)).map(bits).prefetch(1)
-        return drawn.rebatch(batch_size, drop_remainder=drop_remainder)
+    def batches(self) -> tf.data.Dataset:
+        """All batches of a pass."""
+        numbers = tf.data.Dataset.range(-(-self.examples // self.of_block))
 
-    batches = tf.data.Dataset.from_tensors(0).map(begin_epoch).flat_map(batches_of_epoch)
-    # So that Keras knows the length of an epoch before the first has passed.
-    size = examples // batch_size if drop_remainder else -(-examples // batch_size)
-    batches = batches.apply(tf.data.experimental.assert_cardinality(size))
-    return batches.prefetch(tf.data.AUTOTUNE)
+        def batches_of_pass(key: tf.Tensor, order: tf.Tensor) -> tf.data.Dataset:
+            blocks = numbers.map(lambda number: self.block(key, order, number))
+            return blocks.prefetch(1).rebatch(self.batch_size)
+
+        passes = tf.data.Dataset.from_tensors(0).map(lambda _: self.begin_pass())
+        batches = passes.flat_map(batches_of_pass)
+        # So that Keras knows the length of an epoch before the first has passed.
+        size = -(-self.examples // self.batch_size)
+        batches = batches.apply(tf.data.experimental.assert_cardinality(size))
+        return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def dequantize(x: np.ndarray, seed: int, *, levels: int = 256) -> np.ndarray:

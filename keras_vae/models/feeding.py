@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from keras_vae import numerics
+from keras_vae.data.drawing import Bits
 from keras_vae.data.streaming import is_streamed, stream
 from keras_vae.likelihoods import Likelihood
 from keras_vae.models.checks import (
@@ -27,7 +28,7 @@ from keras_vae.models.conditions import Conditions
 from keras_vae.models.examples import some_examples
 from keras_vae.models.guard import FiniteGuard
 from keras_vae.models.loop import Loop
-from keras_vae.models.sources import Arrays, Stream
+from keras_vae.models.sources import Arrays, Blocks, Stream
 from keras_vae.models.state import TrainingState
 from keras_vae.posteriors import Posterior
 from keras_vae.preprocessors import Preprocessor
@@ -177,9 +178,13 @@ class Fed(Compiled):
         y = _target(x, y, kwargs.get("sample_weight"))
         if _is_streamed(x, y):
             x, y, batch_size = self._streamed(x, y, rows, kwargs), None, None
-        with self._source(x, y, rows, kwargs) as (x, y, weight):
-            if weight is not None:
-                kwargs["sample_weight"] = weight
+        with self._source(x, y, rows, kwargs) as counted:
+            if counted is not None:
+                # As Keras does without one of its own.
+                rows_of_validation = kwargs.get("validation_batch_size") or batch_size
+                x, y, batch_size = counted, None, None
+                kwargs.update(sample_weight=None, shuffle=False)
+                kwargs["validation_batch_size"] = rows_of_validation
             return super().fit(
                 x, y, batch_size, epochs, verbose=verbose, callbacks=callbacks, **kwargs
             )
@@ -265,9 +270,11 @@ class Fed(Compiled):
     @contextlib.contextmanager
     def _source(
         self, x: Any, y: Any, rows: int, given: Mapping[str, Any]
-    ) -> Iterator[tuple[Any, Any, Any]]:
-        """Let the loop in one program take arrays from memory."""
-        weight = given.get("sample_weight")
+    ) -> Iterator[tf.data.Dataset | None]:
+        """Let the loop in one program take arrays, and bits drawn anew, from memory.
+
+        Gives what Keras is to count the steps of, instead of iterating over the data.
+        """
         if self.compiled:
             self.make_train_function()
         loop = self.train_function
@@ -275,16 +282,24 @@ class Fed(Compiled):
             given.get(name) for name in ("validation_split", "class_weight", "steps_per_epoch")
         )
         shuffle = given.get("shuffle", True)
-        if not (
-            isinstance(loop, Loop) and is_arrays(x) and plain and isinstance(shuffle, bool)
-        ):
-            yield x, y, weight
+        if not (isinstance(loop, Loop) and plain):
+            yield None
             return
-        x, y, weight = keras.tree.map_structure(_in_memory, (x, y, weight))
-        arrays = keras.utils.pack_x_y_sample_weight(x, y, weight)
-        loop.source = Arrays(self, loop.steps, arrays, rows, shuffle=shuffle)
+        bits = getattr(x, "bits", None)  # of `data.dynamic_binarization`
+        source: Arrays | Blocks
+        if isinstance(bits, Bits):
+            source = Blocks(self, loop.steps, bits)
+        elif is_arrays(x) and isinstance(shuffle, bool):
+            weight = given.get("sample_weight")
+            arrays = keras.utils.pack_x_y_sample_weight(x, y, weight)
+            arrays = keras.tree.map_structure(_in_memory, arrays)
+            source = Arrays(self, loop.steps, arrays, rows, shuffle=shuffle)
+        else:
+            yield None
+            return
+        loop.source = source
         try:
-            yield x, y, weight
+            yield source.counted()
         finally:
             loop.source = Stream(self, loop.steps)  # and let go of the arrays
 

@@ -1,4 +1,4 @@
-"""Where the batches of several steps come from, with their noise: a stream, or arrays.
+"""Where the batches of several steps come from, with their noise.
 
 Floor 4.
 """
@@ -12,7 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["Arrays", "Source", "Stream", "Taken"]
+from keras_vae import numerics
+from keras_vae.data.drawing import Bits
+
+__all__ = ["Arrays", "Blocks", "Source", "Stream", "Taken"]
 
 
 class Taken(NamedTuple):
@@ -68,6 +71,24 @@ class Source(abc.ABC):
         """A graph function `(batch, ahead) -> noise` for batches of that spec."""
         draw = tf.function(self.model.noise_ahead, autograph=False)
         return draw.get_concrete_function(spec, tf.TensorSpec([], tf.int64))
+
+    def noise_of(self, batches: Any, number: tf.Tensor) -> Any:
+        """In a graph: the noise of the first so many of batches `[steps, rows, ...]`."""
+        spec = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape[1:], t.dtype), batches)
+        draw = self.drawing(spec)
+        specs = tf.nest.flatten(draw.structured_outputs)
+        arrays = [tf.TensorArray(s.dtype, self.steps, element_shape=s.shape) for s in specs]
+
+        def store(step: tf.Tensor, arrays: Any) -> tuple[Any, ...]:
+            batch = tf.nest.map_structure(lambda t: t[step], batches)
+            drawn = tf.nest.flatten(draw(batch, tf.cast(step, tf.int64)))
+            return step + 1, [a.write(step, tensor) for a, tensor in zip(arrays, drawn)]
+
+        _, arrays = tf.while_loop(
+            lambda step, _: step < number, store, [tf.constant(0), arrays]
+        )
+        stacked = [array.stack() for array in arrays]
+        return tf.nest.pack_sequence_as(draw.structured_outputs, stacked)
 
 
 class Stream(Source):
@@ -149,6 +170,10 @@ class Arrays(Source):
         self._shuffle = shuffle
         self._gather = tf.function(self._gathered, autograph=False)
 
+    def counted(self) -> tf.data.Dataset:
+        """As many batches, for Keras to count."""
+        return _to_count(self._data, self._batch, self._size)
+
     def begin(self) -> None:
         if self._shuffle:
             key = self.model.state.order_key()
@@ -166,7 +191,9 @@ class Arrays(Source):
         rows = np.zeros([self.steps, self._batch], "int32")
         end = self._position + count * self._batch
         rows[:count] = self._order[self._position : end].reshape(count, self._batch)
-        batches, noise = self._gather(self._data, tf.constant(rows)) if count else (None, None)
+        batches, noise = None, None
+        if count:
+            batches, noise = self._gather(self._data, tf.constant(rows), tf.constant(count))
         rest = self._order[end:]
         other = None
         if count == whole < limit and len(rest):
@@ -175,22 +202,68 @@ class Arrays(Source):
         self._position = end
         return Taken(count, batches, noise, other)
 
-    def _gathered(self, data: Any, rows: tf.Tensor) -> tuple[Any, Any]:
+    def _gathered(self, data: Any, rows: tf.Tensor, number: tf.Tensor) -> tuple[Any, Any]:
         batches = tf.nest.map_structure(lambda t: tf.gather(t, rows), data)
-        spec = tf.nest.map_structure(
-            lambda t: tf.TensorSpec([self._batch, *t.shape[1:]], t.dtype), data
-        )
-        draw = self.drawing(spec)
-        if not tf.nest.flatten(draw.structured_outputs):
-            return batches, draw.structured_outputs
-        noise = tf.map_fn(
-            lambda step: draw(tf.nest.map_structure(lambda t: t[step], batches), step),
-            tf.range(self.steps, dtype=tf.int64),
-            fn_output_signature=tf.nest.map_structure(
-                lambda s: tf.TensorSpec(s.shape, s.dtype), draw.structured_outputs
-            ),
-        )
-        return batches, noise
+        return batches, self.noise_of(batches, number)
+
+
+class Blocks(Source):
+    """Bits of `data.dynamic_binarization`, without its data set's threads.
+
+    Args:
+        model: A compiled `BoundModel`.
+        steps: Batches given out at a time, at most.
+        bits: What the data set draws.
+    """
+
+    def __init__(self, model: Any, steps: int, bits: Bits) -> None:
+        super().__init__(model, steps)
+        self._bits = bits
+        self._begin = tf.function(bits.begin_pass, autograph=False)
+        self._draw = tf.function(bits.block, autograph=False)
+        self._noise = tf.function(self.noise_of, autograph=False)
+
+    def counted(self) -> tf.data.Dataset:
+        """As many batches, for Keras to count."""
+        bits = tf.zeros([0, *self._bits.shape], numerics.density_dtype())
+        return _to_count(bits, self._bits.batch_size, self._bits.examples)
+
+    def begin(self) -> None:
+        self._pass_of_bits = self._begin()
+        self._block = 0  # the next one
+        self._left = tf.zeros([0, *self._bits.shape])  # rows of the present one
+
+    def give(self, iterator: Any, limit: int) -> Taken:
+        rows = self._bits.batch_size
+        parts: list[tf.Tensor] = []
+        count, other = 0, None
+        while count < limit:
+            if not len(self._left):
+                if self._block * self._bits.of_block >= self._bits.examples:
+                    break
+                number = tf.constant(self._block, tf.int64)
+                self._left = self._draw(*self._pass_of_bits, number)
+                self._block += 1
+            whole = min(len(self._left) // rows, limit - count)
+            if not whole:  # the last rows of a pass
+                other, self._left = self._left, self._left[:0]
+                break
+            parts.append(self._left[: whole * rows])
+            self._left = self._left[whole * rows :]
+            count += whole
+        if not count:
+            return Taken(0, None, None, other)
+        shape = [self.steps, rows, *self._bits.shape]
+        if count < self.steps:
+            parts.append(tf.zeros([(self.steps - count) * rows, *shape[2:]], parts[0].dtype))
+        batches = tf.reshape(tf.concat(parts, 0), shape)
+        return Taken(count, batches, self._noise(batches, tf.constant(count)), other)
+
+
+def _to_count(data: Any, rows: int, size: int) -> tf.data.Dataset:
+    # Nobody reads them; Keras looks at their structure.
+    batch = tf.nest.map_structure(lambda t: tf.zeros([rows, *t.shape[1:]], t.dtype), data)
+    return tf.data.Dataset.from_tensors(batch).repeat(-(-size // rows))
 
 
 def _rows(batch: Any) -> tf.Tensor:

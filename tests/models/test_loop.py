@@ -8,7 +8,7 @@ import tensorflow as tf
 import keras_vae
 from keras_vae.component import register
 from keras_vae.models.loop import Loop
-from keras_vae.models.sources import Arrays, Stream
+from keras_vae.models.sources import Arrays, Blocks, Stream
 from tests.models.support import largest_difference, weights_of
 
 
@@ -162,6 +162,32 @@ def test_arrays_on_disk_are_streamed(make_vae, digits, loop, tmp_path):
     loaded, expected = trained(make_vae, digits[:70], **options)
     assert largest_difference(weights_of(streamed), weights_of(loaded)) < 1e-5
     np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("drop_remainder", [False, True])
+def test_bits_are_those_of_the_data_set(make_vae, digits, monkeypatch, drop_remainder):
+    """Blocks of 48 rows, executions of 5 batches: neither is a multiple of the other."""
+    monkeypatch.setattr("keras_vae.data.drawing._ROWS", 50)
+    sources = []
+
+    def fit(through):
+        options = {"first_epoch": 3, "drop_remainder": drop_remainder}
+        bits = keras_vae.data.dynamic_binarization(digits[:115], 16, seed=5, **options)
+        look = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda *_: sources.append(vae.train_function.source)
+        )
+        keras.utils.set_random_seed(0)
+        vae = make_vae()
+        vae.compile(keras.optimizers.Adam(1e-3), jit_compile=True, steps_per_execution=5)
+        history = vae.fit(through(bits), epochs=3, verbose=0, callbacks=[look]).history
+        return vae, history
+
+    ours, history = fit(lambda bits: bits)
+    streamed, expected = fit(lambda bits: bits.prefetch(1))
+    assert [type(s) for s in sources] == [Blocks] * 3 + [Stream] * 3
+    assert int(ours.state.step) == (21 if drop_remainder else 24)
+    assert history == expected
+    assert largest_difference(weights_of(ours), weights_of(streamed)) == 0
 
 
 def test_arrays_are_let_go_of(make_vae, digits):
