@@ -22,30 +22,25 @@ goes on; results go to `results/adbench.json`.
 """
 
 import argparse
-import hashlib
 import itertools
 import json
 import os
 import pathlib
-import platform
 import subprocess
 import tempfile
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
 import numpy as np
 import scipy.stats
-import sklearn
-import tensorflow as tf
+from facts import machine, sha256, versions
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-import keras_vae
 from keras_vae.tasks import VAEOutlierDetector
 
 HERE = pathlib.Path(__file__).parent
@@ -221,14 +216,10 @@ def main():
         "protocol": __doc__,
         "seeds": options.seeds,
         "chosen_on": CHOSEN_ON,
-        "data": {FILE.name: hashlib.sha256(FILE.read_bytes()).hexdigest()},
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "data": {FILE.name: sha256(FILE)},
+        "machine": machine(),
         "versions": {
-            "keras_vae": keras_vae.__version__,
-            "keras": keras.__version__,
-            "tensorflow": tf.__version__,
-            "scikit-learn": sklearn.__version__,
-            "python": platform.python_version(),
+            **versions("scikit-learn"),
             **peers,
         },
         "results": summary(cells, options.seeds),

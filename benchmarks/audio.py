@@ -27,12 +27,10 @@ each model as WAV, and a picture of spectrograms, to --out; results to `results/
 """
 
 import argparse
-import hashlib
 import itertools
 import json
 import os
 import pathlib
-import platform
 import time
 
 import keras
@@ -40,6 +38,7 @@ import numpy as np
 import sklearn
 import sklearn.decomposition
 import tensorflow as tf
+from facts import machine, sha256, versions
 
 import keras_vae
 from keras_vae import evaluation, likelihoods, networks, plots, posteriors, preprocessors
@@ -256,15 +255,9 @@ def main():
         "seed": SEED,
         "epochs": EPOCHS,
         "batch": BATCH,
-        "data": {DATA.name: hashlib.sha256(DATA.read_bytes()).hexdigest()},
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, shared with other work",
-        "versions": {
-            "keras_vae": keras_vae.__version__,
-            "keras": keras.__version__,
-            "tensorflow": tf.__version__,
-            "scikit-learn": sklearn.__version__,
-            "python": platform.python_version(),
-        },
+        "data": {DATA.name: sha256(DATA)},
+        "machine": {**machine(), "shared": "with other work"},
+        "versions": versions("scikit-learn"),
         "total_seconds": round(time.perf_counter() - start, 1),
         "results": results,
     }

@@ -15,18 +15,17 @@ the same budget are not run again.
 """
 
 import argparse
-import hashlib
 import json
 import os
 import pathlib
-import platform
 import sys
 import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from speed import HERE, processor, run
+from facts import machine, sha256
+from speed import HERE, run
 
 import keras_vae
 
@@ -65,14 +64,8 @@ def main():
                 "minutes": given.minutes,
                 "importance_samples": SAMPLES,
                 "seed": 0,
-                "data": hashlib.sha256(data.read_bytes()).hexdigest()
-                if data.is_file()
-                else "keras.datasets",
-                "machine": {
-                    "processor": processor(),
-                    "cores": os.cpu_count(),
-                    "python": platform.python_version(),
-                },
+                "data": sha256(data),
+                "machine": machine(),
                 "results": rows,
             }
             RESULTS.write_text(json.dumps(report, indent=2) + "\n")

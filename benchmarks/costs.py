@@ -15,11 +15,9 @@ Results go to `results/costs.json`. Nothing else may run meanwhile.
 """
 
 import argparse
-import hashlib
 import json
 import os
 import pathlib
-import platform
 import statistics
 import sys
 import tempfile
@@ -27,7 +25,8 @@ import tempfile
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from speed import HERE, processor, run, spread
+from facts import machine, sha256, versions
+from speed import HERE, run, spread
 
 import keras_vae
 
@@ -132,10 +131,11 @@ def memory(given):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "bits.npy"
         np.save(path, bits.astype("float32"))
+        size = ("mnist", "128", "1")
         training = {
-            "keras_vae": run(sys.executable, "keras_vae_fit.py", "mnist", "128"),
-            "torch.compile": run(peers, "torch_loop.py", "mnist", "128", "tuned", "compiled"),
-            "pythae": run(peers, "pythae_trainer.py", "mnist", "128"),
+            "keras_vae": run(sys.executable, "keras_vae_fit.py", *size),
+            "torch.compile": run(peers, "torch_loop.py", *size, "tuned", "compiled"),
+            "pythae": run(peers, "pythae_trainer.py", *size),
         }
         nll = {
             "keras_vae": run(sys.executable, "keras_vae_nll.py", str(path), "1000", "5000"),
@@ -171,15 +171,9 @@ def main():
         "protocol": __doc__,
         "rounds": ROUNDS[given.study],
         "seed": 0,
-        "data": hashlib.sha256(path.read_bytes()).hexdigest()
-        if path.is_file()
-        else "keras.datasets",
-        "machine": {
-            "processor": processor(),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-        },
-        "versions": {"keras_vae": keras_vae.__version__},
+        "data": sha256(path),
+        "machine": machine(),
+        "versions": versions(),
         "results": table,
     }
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")

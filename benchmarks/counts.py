@@ -31,12 +31,10 @@ results go to `results/counts.json`. Needs the folder of data sets named by KERA
 """
 
 import argparse
-import hashlib
 import itertools
 import json
 import os
 import pathlib
-import platform
 import subprocess
 import tempfile
 
@@ -44,8 +42,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-import sklearn
-import tensorflow as tf
+from facts import machine, sha256, versions
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
@@ -234,17 +231,10 @@ def main():
         "command": "python benchmarks/counts.py --scvi PYTHON",
         "protocol": __doc__,
         "seeds": sorted({seed for _, _, seed in cells}),
-        "data": {
-            file: hashlib.sha256((DATA / file).read_bytes()).hexdigest()
-            for file in FILES.values()
-        },
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "data": {file: sha256(DATA / file) for file in FILES.values()},
+        "machine": machine(),
         "versions": {
-            "keras_vae": keras_vae.__version__,
-            "keras": keras.__version__,
-            "tensorflow": tf.__version__,
-            "scikit-learn": sklearn.__version__,
-            "python": platform.python_version(),
+            **versions("scikit-learn"),
             **(theirs[0] if theirs else {}),
         },
         "results": {

@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import pathlib
-import platform
 import statistics
 import subprocess
 import tempfile
@@ -24,6 +23,7 @@ import keras
 import numpy as np
 import onnxruntime
 import tensorflow as tf
+from facts import versions
 
 import keras_vae
 from keras_vae import exporters, likelihoods, networks, posteriors
@@ -184,13 +184,7 @@ def main():
         "command": "python benchmarks/decode_latency.py [--torch PYTHON]",
         "threads": THREADS,
         "results": table,
-        "versions": {
-            "keras_vae": keras_vae.__version__,
-            "keras": keras.__version__,
-            "tensorflow": tf.__version__,
-            "onnxruntime": onnxruntime.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions("onnxruntime"),
     }
     RESULTS.write_text(json.dumps(report, indent=2) + "\n")
 

@@ -15,7 +15,6 @@ import functools
 import json
 import os
 import pathlib
-import platform
 import sys
 import tempfile
 import time
@@ -25,6 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
+from facts import versions
 
 import keras_vae
 from keras_vae import exporters, likelihoods, networks, posteriors, preprocessors, priors
@@ -248,12 +248,7 @@ def summary():
         "largest_error": worst,
         "cells": table,
         "seed": SEED,
-        "versions": {
-            "keras_vae": keras_vae.__version__,
-            "keras": keras.__version__,
-            "tensorflow": tf.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
     }
     (RESULTS / "export_cells.json").write_text(json.dumps(report, indent=2) + "\n")
     print(f"{filled} cells, {empty} reasons, largest error {worst:.2g}")

@@ -37,11 +37,9 @@ else in `output/`. Needs the folder of data sets named by KERAS_VAE_DATA, and fo
 
 import argparse
 import functools
-import hashlib
 import json
 import os
 import pathlib
-import platform
 import subprocess
 import tempfile
 import warnings
@@ -51,8 +49,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-import sklearn
 import tensorflow as tf
+from facts import machine, sha256, versions
 from sklearn.decomposition import PCA
 
 import keras_vae
@@ -366,15 +364,9 @@ def record(name, file, cell, found):
         "protocol": __doc__,
         "seed": SEED,
         "epochs": EPOCHS,
-        "data": {file: hashlib.sha256((DATA / file).read_bytes()).hexdigest()},
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "versions": {
-            "keras_vae": keras_vae.__version__,
-            "keras": keras.__version__,
-            "tensorflow": tf.__version__,
-            "scikit-learn": sklearn.__version__,
-            "python": platform.python_version(),
-        },
+        "data": {file: sha256(DATA / file)},
+        "machine": machine(),
+        "versions": versions("scikit-learn"),
         "results": {**cells, cell: found},
     }
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")

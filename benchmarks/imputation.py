@@ -29,7 +29,6 @@ import itertools
 import json
 import os
 import pathlib
-import platform
 import time
 import warnings
 
@@ -38,6 +37,7 @@ import numpy as np
 import sklearn
 import sklearn.datasets
 import tensorflow as tf
+from facts import machine, versions
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
@@ -202,13 +202,8 @@ def main():
         "sha256_of_tables": {
             name: hashlib.sha256(load(name)[0].tobytes()).hexdigest() for name in rows
         },
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "versions": {
-            "keras_vae": keras_vae.__version__,
-            "keras": keras.__version__,
-            "scikit-learn": sklearn.__version__,
-            "tensorflow": tf.__version__,
-        },
+        "machine": machine(),
+        "versions": versions("scikit-learn"),
         "rows": rows,
     }
     name = "imputation" if options.missing == MISSING[0] else f"imputation_{options.missing}"

@@ -9,14 +9,12 @@ importance samples on one fixed binarisation of the 10,000 test images.
 import argparse
 import hashlib
 import json
-import os
 import pathlib
-import platform
 import time
 
 import keras
 import numpy as np
-import tensorflow as tf
+from facts import machine, versions
 
 import keras_vae
 
@@ -78,8 +76,8 @@ def main():
         "seed": SEED,
         "sha256_of_test_bits": hashlib.sha256(np.packbits(x_test > 0).tobytes()).hexdigest(),
         "sha256_of_training_images": hashlib.sha256(images.x_train.tobytes()).hexdigest(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "versions": {"keras_vae": keras_vae.__version__, "tensorflow": tf.__version__},
+        "machine": machine(),
+        "versions": versions(),
         "rows": rows,
     }
     path = pathlib.Path(__file__).parent / "results" / "mnist_nll.json"

@@ -9,7 +9,6 @@ is extrapolated. `PYTHON` is one that has torch and pythae. Results go to `resul
 """
 
 import argparse
-import hashlib
 import json
 import os
 import pathlib
@@ -20,7 +19,8 @@ import tempfile
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from speed import HERE, processor, run, spread
+from facts import machine, sha256
+from speed import HERE, run, spread
 
 import keras_vae
 
@@ -60,11 +60,9 @@ def main():
             ),
         },
         "pythae_batch_sizes": [each["batch_size"] for each in theirs],
-        "data": hashlib.sha256(data.read_bytes()).hexdigest()
-        if data.is_file()
-        else "keras.datasets",
+        "data": sha256(data),
         "seed": 0,
-        "machine": {"processor": processor(), "cores": os.cpu_count()},
+        "machine": machine(),
         "versions": {**whole["versions"], **theirs[0]["versions"]},
     }
     (HERE / "results" / "nll.json").write_text(json.dumps(result, indent=2) + "\n")

@@ -14,13 +14,13 @@ is what is left of the ratio without them.
 import argparse
 import json
 import pathlib
-import platform
 import statistics
 import time
 
 import keras
 import numpy as np
 import tensorflow as tf
+from facts import versions
 
 import keras_vae
 from keras_vae import flows, likelihoods, networks, numerics, objectives, posteriors, priors
@@ -183,12 +183,7 @@ def main():
         ),
         "parts": table,
         "seed": SEED,
-        "versions": {
-            "keras_vae": keras_vae.__version__,
-            "keras": keras.__version__,
-            "tensorflow": tf.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
     }
     RESULTS.write_text(json.dumps(report, indent=2) + "\n")
 

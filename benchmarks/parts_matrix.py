@@ -17,7 +17,6 @@ import itertools
 import json
 import os
 import pathlib
-import platform
 import sys
 import tempfile
 import time
@@ -31,7 +30,7 @@ os.environ.setdefault(
 
 import keras
 import numpy as np
-import tensorflow as tf
+from facts import versions
 
 import keras_vae
 from keras_vae import networks
@@ -350,12 +349,7 @@ def summary(path):
         "invalid_pairs": [" with ".join(f"{s} {n}" for s, n in pair) for pair in invalid],
         "seconds_of_one_process": round(sum(r["seconds"] for r in results.values())),
         "seed": SEED,
-        "versions": {
-            "keras_vae": keras_vae.__version__,
-            "keras": keras.__version__,
-            "tensorflow": tf.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
     }
     (RESULTS / "parts_matrix.json").write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report["counts"], indent=2))

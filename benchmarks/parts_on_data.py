@@ -16,16 +16,15 @@ by importance sampling; lower is better. Results go to `results/parts_on_data.js
 """
 
 import argparse
-import hashlib
 import json
 import os
 import pathlib
-import platform
 import time
 
 import keras
 import numpy as np
 import tensorflow as tf
+from facts import sha256, versions
 
 import keras_vae
 from keras_vae import likelihoods, networks, objectives, posteriors, priors, schedules
@@ -234,13 +233,8 @@ def main():
     report[name] = {
         "command": f"python benchmarks/parts_on_data.py {name}",
         "seed": SEED,
-        "data": {file: hashlib.sha256((DATA / file).read_bytes()).hexdigest()},
-        "versions": {
-            "keras_vae": keras_vae.__version__,
-            "keras": keras.__version__,
-            "tensorflow": tf.__version__,
-            "python": platform.python_version(),
-        },
+        "data": {file: sha256(DATA / file)},
+        "versions": versions(),
         "results": study(),
     }
     RESULTS.write_text(json.dumps(report, indent=2) + "\n")

@@ -6,16 +6,14 @@
 `results/rate_distortion.json`, the picture to `/output/rate_distortion.png`.
 """
 
-import hashlib
 import json
 import os
 import pathlib
-import platform
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
-import tensorflow as tf
+from facts import sha256, versions
 
 import keras_vae
 from keras_vae import evaluation, likelihoods, networks, objectives, plots, posteriors
@@ -50,15 +48,8 @@ def main():
         "command": "python benchmarks/rate_distortion.py",
         "epochs": EPOCHS,
         "seed": SEED,
-        "data": hashlib.sha256(path.read_bytes()).hexdigest()
-        if path.is_file()
-        else "keras.datasets",
-        "versions": {
-            "keras_vae": keras_vae.__version__,
-            "keras": keras.__version__,
-            "tensorflow": tf.__version__,
-            "python": platform.python_version(),
-        },
+        "data": sha256(path),
+        "versions": versions(),
         "nats_by_beta": table,
     }
     text = json.dumps(result, indent=2) + "\n"

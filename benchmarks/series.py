@@ -31,12 +31,10 @@ Needs the folder of data sets named by KERAS_VAE_DATA. Results go to `results/se
 
 import argparse
 import csv
-import hashlib
 import io
 import json
 import os
 import pathlib
-import platform
 import tarfile
 import time
 
@@ -44,8 +42,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-import sklearn
 import tensorflow as tf
+from facts import machine, sha256, versions
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -358,15 +356,9 @@ def main():
         "command": f"python benchmarks/series.py {name}",
         "protocol": __doc__,
         "seeds": SEEDS[name],
-        "data": {file: hashlib.sha256((DATA / file).read_bytes()).hexdigest()},
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "versions": {
-            "keras_vae": keras_vae.__version__,
-            "keras": keras.__version__,
-            "tensorflow": tf.__version__,
-            "scikit-learn": sklearn.__version__,
-            "python": platform.python_version(),
-        },
+        "data": {file: sha256(DATA / file)},
+        "machine": machine(),
+        "versions": versions("scikit-learn"),
         "results": study(),
     }
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")

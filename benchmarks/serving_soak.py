@@ -18,7 +18,6 @@ import contextlib
 import json
 import os
 import pathlib
-import platform
 import queue
 import re
 import signal
@@ -30,6 +29,7 @@ import threading
 import time
 import urllib.request
 
+import facts
 import numpy as np
 
 HERE = pathlib.Path(__file__).parent
@@ -120,7 +120,6 @@ def error_of(got, wanted, scale):
 def make_decoder(folder):
     """Train, export, and write latents with what the model makes of them."""
     import keras
-    import tensorflow as tf
 
     import keras_vae
     from keras_vae.exporters import export_onnx, signatures
@@ -144,11 +143,7 @@ def make_decoder(folder):
     arrays = {f"input/{name}": value for name, value in inputs.items()}
     arrays.update({f"output/{k}": v for k, v in decode.evaluate(inputs).items()})
     np.savez(folder / "pool.npz", **arrays)
-    return folder / manifest.signatures["decode"].path, {
-        "keras_vae": keras_vae.__version__,
-        "keras": keras.__version__,
-        "tensorflow": tf.__version__,
-    }
+    return folder / manifest.signatures["decode"].path
 
 
 @contextlib.contextmanager
@@ -362,7 +357,7 @@ def main():
         folder = pathlib.Path(name)
         place = options.environment or folder / "triton"
         python, versions = environment(options.python, place)
-        path, own_versions = make_decoder(folder)
+        path = make_decoder(folder)
         rows, memory, triton = soak(python, folder, path, options.requests, options.clients)
     result = {
         "command": f"python benchmarks/serving_soak.py --requests {options.requests} "
@@ -370,8 +365,8 @@ def main():
         "workload": "MLP 8-128-64 decoder of digits, float32, ONNX Runtime behind Triton's "
         "Python backend, HTTP and gRPC",
         "seed": SEED,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores for server and clients",
-        "versions": {**own_versions, "triton": triton, **versions},
+        "machine": {**facts.machine(), "shared": "by server and clients"},
+        "versions": {**facts.versions(), "triton": triton, **versions},
         "tolerance": TOLERANCE,
         "requests": sum(row["requests"] for row in rows.values()),
         "wrong": sum(row["wrong"] for row in rows.values()),

@@ -1,16 +1,16 @@
 """How fast, against peers and limits: `make bench`, or `python benchmarks/speed.py`.
 
-Each contender trains in a process of its own, in turn, for several rounds; peers live in an
-environment of their own, made here unless `--peers PYTHON` names one. Ratios are medians over
-rounds of the ratio within a round. Results go to `results/speed.json`. Nothing else may run
-meanwhile.
+Each contender trains in a process of its own and waits there for its turn, for several rounds;
+peers live in an environment of their own, made here unless `--peers PYTHON` names one. Ratios
+are medians over rounds of the ratio within a round. Results go to `results/speed.json`. Nothing
+else may run meanwhile.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
-import platform
 import statistics
 import subprocess
 import sys
@@ -18,11 +18,13 @@ import tempfile
 import time
 import venv
 
+from facts import machine
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 HERE = pathlib.Path(__file__).parent
+ENVIRONMENT = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
 PEERS = ["torch==2.13.0", "pythae==0.1.2"]
 OURS, TORCH = "keras_vae_fit.py", "torch_loop.py"
 CONTENDERS = {
@@ -93,12 +95,49 @@ def make_peers(folder):
 
 
 def run(python, script, *arguments):
-    command = [python, str(HERE / "contenders" / script), *arguments]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    """What a contender that takes at most one turn writes last."""
     result = subprocess.run(
-        command, check=True, capture_output=True, text=True, env=environment
+        [python, str(HERE / "contenders" / script), *arguments],
+        input="\n",
+        check=True,
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
     )
     return json.loads(result.stdout.splitlines()[-1])
+
+
+@contextlib.contextmanager
+def waiting(python, script, net, batch, turns, *words):
+    """A contender that has compiled: what it wrote, and a function that lets it take a turn."""
+    command = [python, str(HERE / "contenders" / script), net, batch, str(turns), *words]
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=ENVIRONMENT,
+        )
+
+        def line():
+            text = process.stdout.readline()
+            if not text:
+                log.seek(0)
+                raise RuntimeError(f"{' '.join(command)} ended: {log.read()[-2000:]}")
+            return json.loads(text)
+
+        def turn():
+            process.stdin.write("\n")
+            process.stdin.flush()
+            return line()
+
+        try:
+            yield line(), turn
+        finally:
+            process.kill()
+            process.wait()
 
 
 def imports(rounds):
@@ -127,16 +166,28 @@ def main():
     parser.add_argument("--peers", help="a Python that has torch and pythae")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    outcomes, versions = {name: [] for name in CONTENDERS}, {}
-    with tempfile.TemporaryDirectory() as folder:
+    rounds = options.rounds
+    rates, versions = {name: [] for name in CONTENDERS}, {}
+    first_steps = {name: [] for _, name in FIRST_STEPS.values()}
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
         peers = options.peers or make_peers(folder)
-        for _ in track(range(options.rounds), "rounds"):
-            for name, command in CONTENDERS.items():
-                of_ours = command[0] in (OURS, "keras_io_form.py")
-                outcome = run(sys.executable if of_ours else peers, *command)
-                outcomes[name].append(outcome)
-                versions.update(outcome["versions"])
-    rates = {name: [o["examples_per_second"] for o in all_] for name, all_ in outcomes.items()}
+
+        def contender(name):
+            script, net, batch, *words = CONTENDERS[name]
+            python = sys.executable if script in (OURS, "keras_io_form.py") else peers
+            return waiting(python, script, net, batch, rounds, *words)
+
+        for name in track([*first_steps] * rounds, "first steps"):
+            with contender(name) as (ready, _):
+                first_steps[name].append(ready["seconds_to_first_step"])
+        turns = {}
+        for name in track(CONTENDERS, "starting"):
+            ready, turns[name] = stack.enter_context(contender(name))
+            versions.update(ready["versions"])
+        for _ in track(range(rounds), "rounds"):
+            for name, turn in turns.items():
+                rates[name].append(turn()["examples_per_second"])
     figures = {}
     for name, (goal, first, second) in RATIOS.items():
         each = [a / b for a, b in zip(rates[first], rates[second], strict=True)]
@@ -146,24 +197,19 @@ def main():
         keys = {"median": "products_over_ours", "lowest": "lowest", "highest": "highest"}
         values = {key: round(limits[limit][of], 3) for key, of in keys.items()}
         figures[name] = {"goal": goal, **values}
-    for name, (goal, contender) in FIRST_STEPS.items():
-        each = [o["seconds_to_first_step"] for o in outcomes[contender]]
-        figures[name] = {"goal": goal, **spread(each)}
+    for name, (goal, of) in FIRST_STEPS.items():
+        figures[name] = {"goal": goal, **spread(first_steps[of])}
     figures["import keras_vae / its dependencies"] = {
         "goal": 1.1,
-        **spread(imports(options.rounds)),
+        **spread(imports(rounds)),
     }
     report = {
         "command": "python benchmarks/speed.py",
-        "rounds": options.rounds,
+        "rounds": rounds,
         "figures": figures,
         "examples_per_second": {name: spread(each) for name, each in rates.items()},
         "limits": limits,
-        "machine": {
-            "processor": processor(),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-        },
+        "machine": machine(),
         "versions": versions,
     }
     (HERE / "results" / "speed.json").write_text(json.dumps(report, indent=2) + "\n")
@@ -173,16 +219,6 @@ def main():
             name, *(str(figure[key]) for key in ("goal", "median", "lowest", "highest"))
         )
     Console().print(table)
-
-
-def processor():
-    """Name of the processor, and of the instructions that matter for matrix products."""
-    path = pathlib.Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    name = next((li.split(":")[1].strip() for li in lines if li.startswith("model name")), "")
-    flags = next((li.split(":")[1].split() for li in lines if li.startswith("flags")), [])
-    known = [f for f in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f in flags]
-    return f"{name or platform.processor()} ({', '.join(known)})"
 
 
 if __name__ == "__main__":

@@ -7,19 +7,17 @@ folder named by KERAS_VAE_DATA. The pages of all seeds lie in `/output/spread`; 
 report is there already is not trained again. Results go to `results/spread.json`.
 """
 
-import hashlib
 import importlib.util
 import json
 import os
 import pathlib
-import platform
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-import tensorflow as tf
+from facts import sha256, versions
 
 import keras_vae
 from keras_vae import evaluation, likelihoods, networks, objectives, posteriors
@@ -107,13 +105,8 @@ def main(name):
         "model": study.__doc__,
         "training": training,
         "seeds": SEEDS,
-        "data": {file: hashlib.sha256((DATA / file).read_bytes()).hexdigest()},
-        "versions": {
-            "keras_vae": keras_vae.__version__,
-            "keras": keras.__version__,
-            "tensorflow": tf.__version__,
-            "python": platform.python_version(),
-        },
+        "data": {file: sha256(DATA / file)},
+        "versions": versions(),
         "results": table,
     }
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")

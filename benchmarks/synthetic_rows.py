@@ -38,7 +38,6 @@ import itertools
 import json
 import os
 import pathlib
-import platform
 import warnings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -50,6 +49,7 @@ import scipy.stats
 import sklearn
 import sklearn.datasets
 import tensorflow as tf
+from facts import machine, sha256, versions
 from sklearn.covariance import LedoitWolf
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -329,19 +329,13 @@ def main():
         f" --tables {' '.join(options.tables)} --seeds {' '.join(map(str, options.seeds))}",
         "protocol": __doc__,
         "seeds": options.seeds,
-        "data": {FILE.name: hashlib.sha256(FILE.read_bytes()).hexdigest()},
+        "data": {FILE.name: sha256(FILE)},
         "sha256_of_tables": {
             name: hashlib.sha256(load(name).to_csv(index=False).encode()).hexdigest()
             for name in options.tables
         },
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "versions": {
-            "keras_vae": keras_vae.__version__,
-            "keras": keras.__version__,
-            "tensorflow": tf.__version__,
-            "scikit-learn": sklearn.__version__,
-            "python": platform.python_version(),
-        },
+        "machine": machine(),
+        "versions": versions("scikit-learn"),
         "results": found,
     }
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")

@@ -31,13 +31,10 @@ named by KERAS_VAE_DATA.
 
 import argparse
 import gzip
-import hashlib
-import importlib.metadata
 import json
 import math
 import os
 import pathlib
-import platform
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -45,6 +42,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
+from facts import machine, sha256, versions
 
 import keras_vae
 from keras_vae import data, evaluation, likelihoods, networks, numerics, posteriors, tasks
@@ -225,7 +223,7 @@ def store(study, name, cell):
     """Add a cell to the file, whatever else was written meanwhile."""
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     path = DATA / FILES[study]
-    packages = ("keras", "tensorflow", *(["rdkit"] if study == "molecules" else []))
+    packages = ["rdkit"] if study == "molecules" else []
     entry = results.setdefault(study, {})
     cells = {**entry.get("results", {}), name: {k: rounded(v) for k, v in cell.items()}}
     entry.update(
@@ -233,13 +231,9 @@ def store(study, name, cell):
             "command": f"python benchmarks/text.py {study}",
             "protocol": __doc__,
             "seed": SEED,
-            "data": {FILES[study]: hashlib.sha256(path.read_bytes()).hexdigest()},
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-            "versions": {
-                "keras_vae": keras_vae.__version__,
-                **{package: importlib.metadata.version(package) for package in packages},
-                "python": platform.python_version(),
-            },
+            "data": {FILES[study]: sha256(path)},
+            "machine": machine(),
+            "versions": versions(*packages),
             "results": cells,
         }
     )

@@ -5,11 +5,10 @@ Words: `tuned`, the optimizer in one kernel and no loss read in each step; `comp
 """
 
 import itertools
-import time
 
 import torch
 from torch.nn import functional
-from workload import BATCH, EPOCHS, HIDDEN, LATENT, NAME, SHAPE, WARM_UP, WORDS, bits, report
+from workload import BATCH, HIDDEN, LATENT, NAME, SHAPE, WORDS, Turns, bits
 
 tuned, compiled = "tuned" in WORDS, "compiled" in WORDS
 torch.manual_seed(0)
@@ -68,17 +67,16 @@ def negative_elbo(x):
 
 if compiled:
     negative_elbo = torch.compile(negative_elbo)
-times, first, start = [], None, time.perf_counter()
-for _ in range(WARM_UP + EPOCHS):
+turns = Turns(torch=torch.__version__)
+while not turns.over:
     total = 0.0
     for index in torch.randperm(len(data)).split(BATCH):
         loss = negative_elbo(data[index])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        first = first or time.perf_counter()
+        turns.step_ended()
         if not tuned:
             total += loss.item()
-    times.append(time.perf_counter())
-assert torch.isfinite(loss)
-report(times, first - start, torch=torch.__version__)
+    assert torch.isfinite(loss)
+    turns.epoch_ended()

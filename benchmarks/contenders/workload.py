@@ -1,4 +1,4 @@
-"""The workloads that all contenders train, and how they report: `SCRIPT NET BATCH [WORDS]`.
+"""The workloads that all contenders train, and how: `SCRIPT NET BATCH TURNS [WORDS]`.
 
 | net | sizes |
 |---|---|
@@ -8,16 +8,18 @@
 | `conv` | 32 x 32 x 3; 32, 64 and 128 filters of 3 x 3 with strides of 2; 64 latents |
 
 Diagonal normal posterior, Bernoulli likelihood, Adam 1e-3, float32, data in memory. Each
-contender trains `WARM_UP` epochs to start up and compile, then `EPOCHS` that are timed.
+contender trains an epoch to start up and compile. Then it takes its turns: it waits for a line
+of input, trains `EPOCHS`, and writes a line of JSON, as it does once it is ready.
 """
 
 import json
 import sys
+import time
 
 import numpy as np
 from resident import peak_mb
 
-WARM_UP, EPOCHS = 1, 4
+EPOCHS = 4
 NETS = {
     "mlp": {"shape": (784,), "hidden": [512], "latent": 10, "examples": 15_360},
     "mnist": {"shape": (784,), "hidden": [512], "latent": 10, "examples": 60_000},
@@ -25,7 +27,8 @@ NETS = {
     "conv": {"shape": (32, 32, 3), "hidden": [32, 64, 128], "latent": 64, "examples": 1_280},
 }
 MEMORY = {}
-NAME, BATCH, WORDS = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+NAME, BATCH, TURNS, WORDS = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
+ALL_EPOCHS = 1 + TURNS * EPOCHS
 SHAPE, HIDDEN, LATENT, EXAMPLES = NETS[NAME].values()
 
 
@@ -35,14 +38,45 @@ def bits():
     return (np.random.default_rng(0).random((EXAMPLES, *SHAPE)) < 0.13).astype("float32")
 
 
-def report(epoch_ends, first_step=None, **versions):
-    """Print examples per second of the median timed epoch, from the times epochs ended."""
-    seconds = np.diff(epoch_ends)[-EPOCHS:]
-    result = {
-        "examples_per_second": EXAMPLES / float(np.median(seconds)),
-        "seconds_to_first_step": first_step,
-        "memory_mb": {**MEMORY, "peak": peak_mb()},
-        "versions": versions,
-    }
-    json.dump(result, sys.stdout)
-    print()
+class Turns:
+    """Times epochs in turn with other contenders.
+
+    Args:
+        **versions: Of the packages.
+
+    Attributes:
+        over: Whether all turns were taken.
+    """
+
+    def __init__(self, **versions):
+        self._versions = versions
+        self._ends = []
+        self._first = None
+        self._start = time.perf_counter()
+
+    @property
+    def over(self):
+        return len(self._ends) >= ALL_EPOCHS
+
+    def step_ended(self):
+        self._first = self._first or time.perf_counter() - self._start
+
+    def epoch_ended(self):
+        """Say what there is to say, and wait for the next turn, if it is time to."""
+        self._ends.append(time.perf_counter())
+        if len(self._ends) == 1:
+            say(seconds_to_first_step=self._first, versions=self._versions)
+        elif len(self._ends) % EPOCHS == 1:
+            # Of the first epoch, the beginning is that of the turn.
+            began = [self._turn, *self._ends[-EPOCHS:-1]]
+            seconds = np.subtract(self._ends[-EPOCHS:], began)
+            rate = EXAMPLES / float(np.median(seconds))
+            say(examples_per_second=rate, memory_mb={**MEMORY, "peak": peak_mb()})
+        if len(self._ends) % EPOCHS == 1 and not self.over:
+            sys.stdin.readline()
+            self._turn = time.perf_counter()
+
+
+def say(**what):
+    """Write a line of JSON."""
+    print(json.dumps(what), flush=True)

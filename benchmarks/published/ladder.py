@@ -13,11 +13,9 @@ use. The two are not to be compared: static ones overfit.
 import argparse
 import csv
 import dataclasses
-import hashlib
 import json
 import os
 import pathlib
-import platform
 import sys
 import time
 
@@ -25,12 +23,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 import keras_vae
 from keras_vae import evaluation
 
 ROOT = pathlib.Path(__file__).parents[2]
+sys.path.append(str(ROOT / "benchmarks"))
+from facts import sha256, versions  # noqa: E402 (of the folder above)
+
 RESULTS = ROOT / "benchmarks" / "results" / "ladder.json"
 SEED, HELD_OUT = 0, 10_000
 # Points of a learning curve that are kept.
@@ -161,19 +161,12 @@ def data_file(name):
 
 def write(name, row, file="mnist.npz"):
     """Put a row into the ladder."""
-    path = data_file(file)
-    data = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "keras.datasets"
     ladder = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     ladder[name] = {
         **row,
         "seed": SEED,
-        "data": data,
-        "versions": {
-            "keras_vae": keras_vae.__version__,
-            "keras": keras.__version__,
-            "tensorflow": tf.__version__,
-            "python": platform.python_version(),
-        },
+        "data": sha256(data_file(file)),
+        "versions": versions(),
     }
     RESULTS.write_text(json.dumps(ladder, indent=2) + "\n")
 

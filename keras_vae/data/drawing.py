@@ -14,8 +14,9 @@ import tensorflow as tf
 
 from keras_vae import numerics
 from keras_vae.arguments import require_integer
+from keras_vae.data.blocks import Blocks
 
-__all__ = ["Bits", "binarize", "dequantize", "dynamic_binarization"]
+__all__ = ["binarize", "dequantize", "dynamic_binarization"]
 
 # Rows drawn at a time: bounds the memory that the noise takes.
 _ROWS = 4096
@@ -91,17 +92,13 @@ def dynamic_binarization(
     _require_probabilities(x)
     require_integer("batch_size", batch_size, 1)
     require_integer("first_epoch", first_epoch, 0)
-    bits = Bits(x, batch_size, seed, first_epoch, drop_remainder=drop_remainder)
-    batches = bits.batches()
-    # So that `fit` may draw them without the data set's threads.
-    batches.bits = bits
-    return batches
+    return Bits(x, batch_size, seed, first_epoch, drop_remainder=drop_remainder).batches()
 
 
-class Bits:
-    """What `dynamic_binarization` draws: in each pass blocks of several batches.
+class Bits(Blocks):
+    """What `dynamic_binarization` draws.
 
-    That is several times faster than a batch at a time.
+    Several batches at a time, which is several times faster than one.
 
     Args:
         x: As there.
@@ -109,12 +106,6 @@ class Bits:
         seed: As there.
         first_epoch: As there.
         drop_remainder: As there.
-
-    Attributes:
-        shape: Of an example.
-        batch_size: Examples in a batch.
-        examples: How many a pass gives.
-        of_block: Examples in a block but the last, a multiple of the batch's.
     """
 
     def __init__(
@@ -126,15 +117,32 @@ class Bits:
         *,
         drop_remainder: bool,
     ) -> None:
-        self.shape = x.shape[1:]
-        self.batch_size = batch_size
-        self.examples = len(x) // batch_size * batch_size if drop_remainder else len(x)
-        self.of_block = max(1, _ROWS // batch_size) * batch_size
         self._probabilities = numerics.as_density(x)
+        examples = len(x) // batch_size * batch_size if drop_remainder else len(x)
+        spec = tf.TensorSpec([None, *x.shape[1:]], self._probabilities.dtype)
+        super().__init__(spec, batch_size, examples)
         self._key = numerics.key_from_seed(seed)
         self._epoch = tf.Variable(first_epoch, trainable=False, dtype=tf.int64)
+        self._of_block = max(1, _ROWS // batch_size) * batch_size
+        self._begin = tf.function(self._begin_pass, autograph=False)
+        self._draw = tf.function(self._block, autograph=False)
 
-    def begin_pass(self) -> tuple[tf.Tensor, tf.Tensor]:
+    def one_pass(self) -> Iterator[tf.Tensor]:
+        key, order = self._begin()
+        for number in range(-(-self.examples // self._of_block)):
+            yield self._draw(key, order, tf.constant(number, tf.int64))
+
+    def unbatched(self) -> tf.data.Dataset:
+        numbers = tf.data.Dataset.range(-(-self.examples // self._of_block))
+
+        def blocks(key: tf.Tensor, order: tf.Tensor) -> tf.data.Dataset:
+            return numbers.map(lambda number: self._block(key, order, number)).prefetch(1)
+
+        return (
+            tf.data.Dataset.from_tensors(0).map(lambda _: self._begin_pass()).flat_map(blocks)
+        )
+
+    def _begin_pass(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Key of the next pass, and the order of the rows in it."""
         # The one thing that a pass changes; all else follows from its number.
         key = numerics.fold_in(self._key, self._epoch.assign_add(1) - 1)
@@ -143,28 +151,14 @@ class Bits:
         )
         return key, order[: self.examples]
 
-    def block(self, key: tf.Tensor, order: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-        """The bits of a block of a pass, `[rows, *shape]`."""
-        rows = order[number * self.of_block : (number + 1) * self.of_block]
+    def _block(self, key: tf.Tensor, order: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        rows = order[number * self._of_block : (number + 1) * self._of_block]
         # From 1: number 0 was the order's.
-        uniform = _uniform(tf.shape(rows)[0], self.shape, numerics.fold_in(key, number + 1))
+        uniform = _uniform(
+            tf.shape(rows)[0], self.spec.shape[1:], numerics.fold_in(key, number + 1)
+        )
         grey = tf.gather(self._probabilities, rows)
         return tf.cast(uniform < grey, grey.dtype)
-
-    def batches(self) -> tf.data.Dataset:
-        """All batches of a pass."""
-        numbers = tf.data.Dataset.range(-(-self.examples // self.of_block))
-
-        def batches_of_pass(key: tf.Tensor, order: tf.Tensor) -> tf.data.Dataset:
-            blocks = numbers.map(lambda number: self.block(key, order, number))
-            return blocks.prefetch(1).rebatch(self.batch_size)
-
-        passes = tf.data.Dataset.from_tensors(0).map(lambda _: self.begin_pass())
-        batches = passes.flat_map(batches_of_pass)
-        # So that Keras knows the length of an epoch before the first has passed.
-        size = -(-self.examples // self.batch_size)
-        batches = batches.apply(tf.data.experimental.assert_cardinality(size))
-        return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def dequantize(x: np.ndarray, seed: int, *, levels: int = 256) -> np.ndarray:

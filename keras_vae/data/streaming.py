@@ -5,6 +5,7 @@ Floor 3.
 
 from __future__ import annotations
 
+import concurrent.futures
 import itertools
 import math
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.arguments import require_integer
+from keras_vae.data.blocks import Blocks
 from keras_vae.data.sparse import SparseRows
 
 __all__ = ["is_streamed", "stream"]
@@ -66,36 +68,68 @@ def stream(
     """
     require_integer("batch_size", batch_size, 1)
     require_integer("first_epoch", first_epoch, 0)
-    arrays = keras.tree.flatten(x)
-    sizes = {int(array.shape[0]) for array in arrays}
-    if len(sizes) != 1 or not min(sizes):
-        raise ValueError(f"`x` must hold arrays of one length, not 0. Received: {sizes}.")
-    (examples,) = sizes
-    of_row = sum(a.dtype.itemsize * math.prod(a.shape[1:]) for a in arrays)
-    # Rows in memory at a time, whole batches of them, in so many runs.
-    several = max(1, min(_ROWS, _BYTES // max(of_row, 1)) // batch_size) * batch_size
-    mixed_runs = _RUNS if shuffle else 1
-    run = -(-several // mixed_runs)
-    starts = np.arange(0, examples, run)
-    epochs = itertools.count(first_epoch)
+    return Runs(x, batch_size, seed, shuffle=shuffle, first_epoch=first_epoch).batches()
 
-    def pools() -> Iterator[Any]:
-        rng = np.random.default_rng([abs(seed), next(epochs)])
-        order = rng.permutation(starts) if shuffle else starts
-        for first in range(0, len(order), mixed_runs):
-            chosen = order[first : first + mixed_runs]
-            runs = [[a[s : s + run] for s in chosen] for a in arrays]
+
+class Runs(Blocks):
+    """What `stream` reads.
+
+    Args:
+        x: As there.
+        batch_size: As there.
+        seed: As there.
+        shuffle: As there.
+        first_epoch: As there.
+
+    Raises:
+        ValueError: If arrays differ in length or are empty.
+    """
+
+    def __init__(
+        self, x: Any, batch_size: int, seed: int, *, shuffle: bool, first_epoch: int
+    ) -> None:
+        arrays = keras.tree.flatten(x)
+        sizes = {int(array.shape[0]) for array in arrays}
+        if len(sizes) != 1 or not min(sizes):
+            raise ValueError(f"`x` must hold arrays of one length, not 0. Received: {sizes}.")
+        spec = keras.tree.map_structure(
+            lambda a: tf.TensorSpec((None, *a.shape[1:]), a.dtype), x
+        )
+        super().__init__(spec, batch_size, *sizes)
+        self._x = x
+        self._seed = abs(seed)
+        self._shuffle = shuffle
+        self._epochs = itertools.count(first_epoch)
+        of_row = sum(a.dtype.itemsize * math.prod(a.shape[1:]) for a in arrays)
+        # Rows in memory at a time, whole batches of them, in so many runs.
+        several = max(1, min(_ROWS, _BYTES // max(of_row, 1)) // batch_size) * batch_size
+        self._runs = _RUNS if shuffle else 1
+        self._of_run = -(-several // self._runs)
+
+    def one_pass(self) -> Iterator[Any]:
+        blocks = self._read()
+        # One ahead: a disk makes others wait, and so does copying.
+        with concurrent.futures.ThreadPoolExecutor(1) as thread:
+            following = thread.submit(next, blocks, None)
+            while (block := following.result()) is not None:
+                following = thread.submit(next, blocks, None)
+                yield block
+
+    def unbatched(self) -> tf.data.Dataset:
+        return tf.data.Dataset.from_generator(self._read, output_signature=self.spec).prefetch(
+            1
+        )
+
+    def _read(self) -> Iterator[Any]:
+        arrays = keras.tree.flatten(self._x)
+        rng = np.random.default_rng([self._seed, next(self._epochs)])
+        starts = np.arange(0, self.examples, self._of_run)
+        order = rng.permutation(starts) if self._shuffle else starts
+        for first in range(0, len(order), self._runs):
+            chosen = order[first : first + self._runs]
+            runs = [[a[s : s + self._of_run] for s in chosen] for a in arrays]
             pool = [np.concatenate(parts) for parts in runs]
-            if shuffle:
+            if self._shuffle:
                 mixed = rng.permutation(len(pool[0]))
                 pool = [array[mixed] for array in pool]
-            yield keras.tree.pack_sequence_as(x, pool)
-
-    signature = keras.tree.map_structure(
-        lambda a: tf.TensorSpec((None, *a.shape[1:]), a.dtype), x
-    )
-    batches = tf.data.Dataset.from_generator(pools, output_signature=signature)
-    batches = batches.prefetch(1).rebatch(batch_size)
-    size = -(-examples // batch_size)
-    batches = batches.apply(tf.data.experimental.assert_cardinality(size))
-    return batches.prefetch(tf.data.AUTOTUNE)
+            yield keras.tree.pack_sequence_as(self._x, pool)

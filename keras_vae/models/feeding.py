@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from keras_vae import numerics
-from keras_vae.data.drawing import Bits
+from keras_vae.data.blocks import Blocks
 from keras_vae.data.streaming import is_streamed, stream
 from keras_vae.likelihoods import Likelihood
 from keras_vae.models.checks import (
@@ -28,7 +28,7 @@ from keras_vae.models.conditions import Conditions
 from keras_vae.models.examples import some_examples
 from keras_vae.models.guard import FiniteGuard
 from keras_vae.models.loop import Loop
-from keras_vae.models.sources import Arrays, Blocks, Stream
+from keras_vae.models.sources import Arrays, InBlocks, Stream
 from keras_vae.models.state import TrainingState
 from keras_vae.posteriors import Posterior
 from keras_vae.preprocessors import Preprocessor
@@ -271,7 +271,7 @@ class Fed(Compiled):
     def _source(
         self, x: Any, y: Any, rows: int, given: Mapping[str, Any]
     ) -> Iterator[tf.data.Dataset | None]:
-        """Let the loop in one program take arrays, and bits drawn anew, from memory.
+        """Let the loop in one program take arrays and blocks without an iterator of Keras.
 
         Gives what Keras is to count the steps of, instead of iterating over the data.
         """
@@ -285,10 +285,10 @@ class Fed(Compiled):
         if not (isinstance(loop, Loop) and plain):
             yield None
             return
-        bits = getattr(x, "bits", None)  # of `data.dynamic_binarization`
-        source: Arrays | Blocks
-        if isinstance(bits, Bits):
-            source = Blocks(self, loop.steps, bits)
+        blocks = getattr(x, "blocks", None)
+        source: Arrays | InBlocks
+        if isinstance(blocks, Blocks):
+            source = InBlocks(self, loop.steps, blocks)
         elif is_arrays(x) and isinstance(shuffle, bool):
             weight = given.get("sample_weight")
             arrays = keras.utils.pack_x_y_sample_weight(x, y, weight)

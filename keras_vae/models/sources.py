@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from keras_vae import numerics
-from keras_vae.data.drawing import Bits
+from keras_vae.data.blocks import Blocks
 
-__all__ = ["Arrays", "Blocks", "Source", "Stream", "Taken"]
+__all__ = ["Arrays", "InBlocks", "Source", "Stream", "Taken"]
 
 
 class Taken(NamedTuple):
@@ -207,56 +206,59 @@ class Arrays(Source):
         return batches, self.noise_of(batches, number)
 
 
-class Blocks(Source):
-    """Bits of `data.dynamic_binarization`, without its data set's threads.
+class InBlocks(Source):
+    """Blocks of several batches, as they are drawn or read.
 
     Args:
         model: A compiled `BoundModel`.
         steps: Batches given out at a time, at most.
-        bits: What the data set draws.
+        blocks: What makes them.
     """
 
-    def __init__(self, model: Any, steps: int, bits: Bits) -> None:
+    def __init__(self, model: Any, steps: int, blocks: Blocks) -> None:
         super().__init__(model, steps)
-        self._bits = bits
-        self._begin = tf.function(bits.begin_pass, autograph=False)
-        self._draw = tf.function(bits.block, autograph=False)
+        self._all = blocks
+        self._rows = blocks.batch_size
         self._noise = tf.function(self.noise_of, autograph=False)
 
     def counted(self) -> tf.data.Dataset:
         """As many batches, for Keras to count."""
-        bits = tf.zeros([0, *self._bits.shape], numerics.density_dtype())
-        return _to_count(bits, self._bits.batch_size, self._bits.examples)
+        return _to_count(self._all.spec, self._rows, self._all.examples)
 
     def begin(self) -> None:
-        self._pass_of_bits = self._begin()
-        self._block = 0  # the next one
-        self._left = tf.zeros([0, *self._bits.shape])  # rows of the present one
+        self._blocks = self._all.one_pass()
+        self._left: list[tf.Tensor] = []  # rows of the present block
 
     def give(self, iterator: Any, limit: int) -> Taken:
-        rows = self._bits.batch_size
-        parts: list[tf.Tensor] = []
+        parts: list[list[tf.Tensor]] = []
         count, other = 0, None
         while count < limit:
-            if not len(self._left):
-                if self._block * self._bits.of_block >= self._bits.examples:
-                    break
-                number = tf.constant(self._block, tf.int64)
-                self._left = self._draw(*self._pass_of_bits, number)
-                self._block += 1
-            whole = min(len(self._left) // rows, limit - count)
-            if not whole:  # the last rows of a pass
-                other, self._left = self._left, self._left[:0]
-                break
-            parts.append(self._left[: whole * rows])
-            self._left = self._left[whole * rows :]
-            count += whole
+            left = len(self._left[0]) if self._left else 0
+            whole = min(left // self._rows, limit - count)
+            if whole:
+                end = whole * self._rows
+                parts.append([t[:end] for t in self._left])
+                self._left = [t[end:] for t in self._left]
+                count += whole
+                continue
+            block = next(self._blocks, None)
+            if block is not None:
+                tensors = [tf.convert_to_tensor(t) for t in tf.nest.flatten(block)]
+                if left:
+                    tensors = [tf.concat(both, 0) for both in zip(self._left, tensors)]
+                self._left = tensors
+                continue
+            if left:
+                other, self._left = tf.nest.pack_sequence_as(self._all.spec, self._left), []
+            break
         if not count:
             return Taken(0, None, None, other)
-        shape = [self.steps, rows, *self._bits.shape]
-        if count < self.steps:
-            parts.append(tf.zeros([(self.steps - count) * rows, *shape[2:]], parts[0].dtype))
-        batches = tf.reshape(tf.concat(parts, 0), shape)
+        rows = (self.steps - count) * self._rows
+        if rows:  # one shape, one program
+            parts.append([tf.zeros([rows, *t.shape[1:]], t.dtype) for t in parts[0]])
+        joined = [tf.concat(tensors, 0) for tensors in zip(*parts)]
+        joined = [tf.reshape(t, [self.steps, self._rows, *t.shape[1:]]) for t in joined]
+        batches = tf.nest.pack_sequence_as(self._all.spec, joined)
         return Taken(count, batches, self._noise(batches, tf.constant(count)), other)
 
 

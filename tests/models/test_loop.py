@@ -8,7 +8,7 @@ import tensorflow as tf
 import keras_vae
 from keras_vae.component import register
 from keras_vae.models.loop import Loop
-from keras_vae.models.sources import Arrays, Blocks, Stream
+from keras_vae.models.sources import Arrays, InBlocks, Stream
 from tests.models.support import largest_difference, weights_of
 
 
@@ -164,28 +164,51 @@ def test_arrays_on_disk_are_streamed(make_vae, digits, loop, tmp_path):
     np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-5)
 
 
+def fit_on_batches(make_vae, batches):
+    """A model, its history, and where the loop took its batches from in each epoch."""
+    sources = []
+    look = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda *_: sources.append(type(vae.train_function.source))
+    )
+    keras.utils.set_random_seed(0)
+    vae = make_vae()
+    vae.compile(keras.optimizers.Adam(1e-3), jit_compile=True, steps_per_execution=5)
+    history = vae.fit(batches, epochs=3, verbose=0, callbacks=[look]).history
+    return vae, history, sources
+
+
 @pytest.mark.parametrize("drop_remainder", [False, True])
 def test_bits_are_those_of_the_data_set(make_vae, digits, monkeypatch, drop_remainder):
     """Blocks of 48 rows, executions of 5 batches: neither is a multiple of the other."""
     monkeypatch.setattr("keras_vae.data.drawing._ROWS", 50)
-    sources = []
 
-    def fit(through):
+    def bits():
         options = {"first_epoch": 3, "drop_remainder": drop_remainder}
-        bits = keras_vae.data.dynamic_binarization(digits[:115], 16, seed=5, **options)
-        look = keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda *_: sources.append(vae.train_function.source)
-        )
-        keras.utils.set_random_seed(0)
-        vae = make_vae()
-        vae.compile(keras.optimizers.Adam(1e-3), jit_compile=True, steps_per_execution=5)
-        history = vae.fit(through(bits), epochs=3, verbose=0, callbacks=[look]).history
-        return vae, history
+        return keras_vae.data.dynamic_binarization(digits[:115], 16, seed=5, **options)
 
-    ours, history = fit(lambda bits: bits)
-    streamed, expected = fit(lambda bits: bits.prefetch(1))
-    assert [type(s) for s in sources] == [Blocks] * 3 + [Stream] * 3
+    ours, history, sources = fit_on_batches(make_vae, bits())
+    streamed, expected, others = fit_on_batches(make_vae, bits().prefetch(1))
+    assert sources == [InBlocks] * 3
+    assert others == [Stream] * 3
     assert int(ours.state.step) == (21 if drop_remainder else 24)
+    assert history == expected
+    assert largest_difference(weights_of(ours), weights_of(streamed)) == 0
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_runs_are_those_of_the_data_set(make_vae, digits, monkeypatch, shuffle):
+    """A batch may have rows of two blocks, and arrays belong together."""
+    monkeypatch.setattr("keras_vae.data.streaming._ROWS", 40)
+    weights = np.linspace(0.5, 1.5, 115)
+
+    def runs():
+        arrays = (digits[:115], digits[1:116], weights)
+        return keras_vae.data.stream(arrays, 16, seed=5, shuffle=shuffle)
+
+    ours, history, sources = fit_on_batches(make_vae, runs())
+    streamed, expected, others = fit_on_batches(make_vae, runs().prefetch(1))
+    assert sources == [InBlocks] * 3
+    assert others == [Stream] * 3
     assert history == expected
     assert largest_difference(weights_of(ours), weights_of(streamed)) == 0
 

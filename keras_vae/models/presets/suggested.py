@@ -33,7 +33,9 @@ def for_source(source: Source, latent_dim: int | None = None, **kwargs: Any) -> 
       `DiscretizedLogistic`, dense layers up to 1,024 samples, else convolutions; 32 latents.
     - text: a recurrent encoder and a recurrent decoder that writes token by token, a quarter
       of its input hidden, KL fading in with a quarter of a nat a latent free; 32 latents.
-    - table: dense layers and `Columns`; half as many latents as columns, at most 10.
+    - table: dense layers and `Columns`; half as many latents as columns, at most 10. Where
+      drawn rows are to train a classifier, let its label count more:
+      `likelihood=Columns(source.schema.table.columns(), {"label": 10.0})`.
     - counts: dense layers, `NegativeBinomial` given the library size; 10 latents.
     - series: dense layers up to 1,024 values, else convolutions; `Normal` of predicted scale;
       16 latents.
