@@ -4,7 +4,8 @@
   60,000 PNG files and from a memory-mapped file of 20 GB (MNIST 425 times, each time with other
   noise), each in a process of its own, in turn for several rounds; seconds until the first
   60,000 examples were done, and memory of its own at most (of a mapped file, what the system
-  keeps of it is not the process's). `--gigabytes` makes the file smaller.
+  keeps of it is not the process's). `--gigabytes` makes the file smaller; `--places` names
+  those to measure again beside memory.
 - `scaling`: seconds of an epoch against examples, latents and importance samples, medians over
   rounds, with the least-squares line, its R^2, and a picture, `results/scaling.png`.
 - `memory`: resident at most, and beyond what the imports take, of training
@@ -31,6 +32,7 @@ from speed import HERE, run, spread
 import keras_vae
 
 RESULTS = HERE / "results" / "costs.json"
+PLACES = ("tf.data", "folder", "file")
 ROUNDS = {"data": 5, "scaling": 3, "memory": 1}
 SIZES = {
     "examples": (3_840, 7_680, 15_360, 30_720, 61_440),
@@ -39,20 +41,23 @@ SIZES = {
 }
 
 
-def data(given):
+def data(given, known):
     images = (255 * keras_vae.data.load_mnist().x_train).round().astype("uint8")
     with tempfile.TemporaryDirectory(dir=given.scratch) as folder:
         places = {"memory": "images.npy", "tf.data": "images.npy", "folder": "png"}
         places["file"] = "large.npy"
         paths = {where: pathlib.Path(folder) / name for where, name in places.items()}
         np.save(paths["memory"], images)
-        write_folder(images, paths["folder"])
-        write_large(images, paths["file"], given.gigabytes)
+        if "folder" in given.places:
+            write_folder(images, paths["folder"])
+        if "file" in given.places:
+            write_large(images, paths["file"], given.gigabytes)
+        paths = {w: path for w, path in paths.items() if w in ("memory", *given.places)}
         rounds = [
             {w: run(sys.executable, "data_path.py", w, str(p)) for w, p in paths.items()}
             for _ in range(ROUNDS["data"])
         ]
-    table = {"gigabytes": given.gigabytes}
+    table = {**known, "gigabytes": given.gigabytes}
     for where in paths:
         each = [outcome[where] for outcome in rounds]
         rates = [outcome["examples_per_second"] for outcome in each]
@@ -88,7 +93,7 @@ def write_large(images, path, gigabytes):
     large.flush()
 
 
-def scaling(given):
+def scaling(given, known):
     table = {}
     for what, sizes in SIZES.items():
         found = {size: [] for size in sizes}
@@ -123,7 +128,7 @@ def draw(table):
     figure.savefig(HERE / "results" / "scaling.png", dpi=100)
 
 
-def memory(given):
+def memory(given, known):
     peers = given.peers
     if peers is None:
         raise SystemExit("--peers names a Python that has torch and pythae")
@@ -161,11 +166,12 @@ def main():
     parser.add_argument("study", choices=STUDIES)
     parser.add_argument("--peers", help="a Python that has torch and pythae")
     parser.add_argument("--gigabytes", type=float, default=20.0)
+    parser.add_argument("--places", nargs="+", default=PLACES, choices=PLACES)
     parser.add_argument("--scratch", help="a folder with so much room")
     given = parser.parse_args()
-    table = STUDIES[given.study](given)
     path = pathlib.Path(os.environ.get("KERAS_VAE_DATA", "")) / "mnist.npz"
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    table = STUDIES[given.study](given, results.get(given.study, {}).get("results", {}))
     results[given.study] = {
         "command": f"python benchmarks/costs.py {given.study}",
         "protocol": __doc__,

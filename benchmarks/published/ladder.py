@@ -86,8 +86,11 @@ def run(recipe, make, optimizer, command=None):
     val = keras_vae.data.binarize(grey_val, SEED + 1)
     test = keras_vae.data.binarize(images.x_test, SEED)
     steps = len(grey) // recipe.batch_size
+    known = [float(row["val_elbo"]) for row in rows_of(curve)]
     if recipe.binarisation == "dynamic":
-        x = keras_vae.data.dynamic_binarization(grey, recipe.batch_size, SEED)
+        x = keras_vae.data.dynamic_binarization(
+            grey, recipe.batch_size, SEED, first_epoch=len(known)
+        )
         options = {}
     else:
         x = keras_vae.data.binarize(grey, SEED + 2)
@@ -96,7 +99,6 @@ def run(recipe, make, optimizer, command=None):
     keras.utils.set_random_seed(SEED)
     vae = make()
     vae.compile(optimizer(steps))
-    known = [float(row["val_elbo"]) for row in rows_of(curve)]
     start = time.perf_counter()
     vae.fit(
         x,
