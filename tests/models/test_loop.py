@@ -177,7 +177,9 @@ def fit_on_batches(make_vae, batches):
     return vae, history, sources
 
 
-@pytest.mark.parametrize("drop_remainder", [False, True])
+@pytest.mark.parametrize(
+    "drop_remainder", [False, pytest.param(True, marks=pytest.mark.thorough)]
+)
 def test_bits_are_those_of_the_data_set(make_vae, digits, monkeypatch, drop_remainder):
     """Blocks of 48 rows, executions of 5 batches: neither is a multiple of the other."""
     monkeypatch.setattr("keras_vae.data.drawing._ROWS", 50)
@@ -195,7 +197,7 @@ def test_bits_are_those_of_the_data_set(make_vae, digits, monkeypatch, drop_rema
     assert largest_difference(weights_of(ours), weights_of(streamed)) == 0
 
 
-@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("shuffle", [pytest.param(False, marks=pytest.mark.thorough), True])
 def test_runs_are_those_of_the_data_set(make_vae, digits, monkeypatch, shuffle):
     """A batch may have rows of two blocks, and arrays belong together."""
     monkeypatch.setattr("keras_vae.data.streaming._ROWS", 40)
