@@ -80,7 +80,7 @@ def test_sequences_are_unrolled(tmp_path):
     assert largest_error(manifest) <= TOLERANCE
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_autoregressive_decoders_go_step_by_step(tmp_path):
     model = make_autoregressive()
     manifest = export_litert(model, tmp_path)

@@ -28,7 +28,7 @@ def section(title):
     return FROM_PYTHAE.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_the_code_for_those_who_come_from_pythae_runs(tmp_path):
     blocks = re.findall(r"^```python\n(.*?)^```", FROM_PYTHAE, re.DOTALL | re.MULTILINE)
     assert len(blocks) >= 6

@@ -1,5 +1,7 @@
 """A step with numbers that are not finite changes nothing and stops training by name."""
 
+import gc
+
 import keras
 import numpy as np
 import pytest
@@ -35,6 +37,17 @@ def nan_gradient(value, late):
         return tf.where(late > 0, np.nan * upstream, upstream), tf.zeros_like(late)
 
     return tf.identity(value), gradient
+
+
+@pytest.fixture(autouse=True)
+def no_iterators_left():
+    """Collect what a failed `fit` left in its frames while it is young.
+
+    An iterator of TensorFlow is not gone before its tuning thread wakes, which sleeps twice as
+    long each time, up to a minute: left to the collector, that stopped another test.
+    """
+    yield
+    gc.collect()
 
 
 def state_of(vae):
