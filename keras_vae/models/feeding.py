@@ -13,7 +13,6 @@ import keras
 import tensorflow as tf
 
 from keras_vae import numerics
-from keras_vae.data.blocks import Blocks
 from keras_vae.data.streaming import is_streamed, stream
 from keras_vae.likelihoods import Likelihood
 from keras_vae.models.checks import (
@@ -28,7 +27,7 @@ from keras_vae.models.conditions import Conditions
 from keras_vae.models.examples import some_examples
 from keras_vae.models.guard import FiniteGuard
 from keras_vae.models.loop import Loop
-from keras_vae.models.sources import Arrays, InBlocks, Stream
+from keras_vae.models.sources import Stream, held
 from keras_vae.models.state import TrainingState
 from keras_vae.posteriors import Posterior
 from keras_vae.preprocessors import Preprocessor
@@ -281,20 +280,11 @@ class Fed(Compiled):
         plain = not any(
             given.get(name) for name in ("validation_split", "class_weight", "steps_per_epoch")
         )
-        shuffle = given.get("shuffle", True)
-        if not (isinstance(loop, Loop) and plain):
-            yield None
-            return
-        blocks = getattr(x, "blocks", None)
-        source: Arrays | InBlocks
-        if isinstance(blocks, Blocks):
-            source = InBlocks(self, loop.steps, blocks)
-        elif is_arrays(x) and isinstance(shuffle, bool):
-            weight = given.get("sample_weight")
-            arrays = keras.utils.pack_x_y_sample_weight(x, y, weight)
-            arrays = keras.tree.map_structure(_in_memory, arrays)
-            source = Arrays(self, loop.steps, arrays, rows, shuffle=shuffle)
-        else:
+        source = None
+        if isinstance(loop, Loop) and plain:
+            of_fit = (x, y, given.get("sample_weight"))
+            source = held(self, loop.steps, of_fit, rows, given.get("shuffle", True))
+        if source is None:
             yield None
             return
         loop.source = source
@@ -337,14 +327,6 @@ class Fed(Compiled):
         self.state.adapted.assign(1)
 
 
-def _in_memory(values: Any) -> Any:
-    if values is None:
-        return None
-    values = tf.convert_to_tensor(values)
-    # As Keras feeds them.
-    return tf.cast(values, keras.config.floatx()) if values.dtype.is_floating else values
-
-
 def _steps_of_epoch(x: Any, size: int, batch_size: int | None) -> tuple[int, int]:
     """Steps of an epoch, 0 if unknown, and examples of a batch, of a stream about so many."""
     rows = batch_size or _ROWS
@@ -367,7 +349,7 @@ def _batches(x: Any, y: Any, weight: Any, rows: int) -> tf.data.Dataset:
 
 def _target(x: Any, y: Any, sample_weight: Any) -> Any:
     # Keras silently drops the weights of data that has no y.
-    if y is not None or sample_weight is None:
+    if y is not None or sample_weight is None or not is_arrays(x):
         return y
     return x["x"] if isinstance(x, Mapping) else x
 

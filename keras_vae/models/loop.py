@@ -62,7 +62,7 @@ class Loop:
         logs: Logs = {}
         left = self.steps
         while left:
-            count, batches, noise, other = self.source.take(iterator, left)
+            count, batches, other, noise = self.source.take(iterator, left)
             if count:
                 logs = self._execute(batches, noise, count)
                 if int(self._model.state.failed_step) >= 0:

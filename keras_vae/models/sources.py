@@ -9,12 +9,14 @@ import abc
 import weakref
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_vae.data.blocks import Blocks
+from keras_vae.models.checks import is_arrays
 
-__all__ = ["Arrays", "InBlocks", "Source", "Stream", "Taken"]
+__all__ = ["Arrays", "InBlocks", "Source", "Stream", "Taken", "held"]
 
 
 class Taken(NamedTuple):
@@ -23,14 +25,14 @@ class Taken(NamedTuple):
     Attributes:
         number: How many there are.
         batches: The batches, `[steps, rows, ...]`; those from `number` on are to be ignored.
-        noise: Their noise, `[steps, ...]`.
         other: A batch of another size that comes next, or `None`.
+        noise: The batches' noise, `[steps, ...]`; `None` until `take` adds it.
     """
 
     number: int
     batches: Any
-    noise: Any
     other: Any
+    noise: Any = None
 
 
 class Source(abc.ABC):
@@ -45,6 +47,7 @@ class Source(abc.ABC):
         self.model = model
         self.steps = steps
         self._pass: Any = None  # the iterator seen last
+        self._draw = tf.function(self._drawn, autograph=False)
 
     def take(self, iterator: Any, limit: int) -> Taken:
         """The next batches.
@@ -56,7 +59,10 @@ class Source(abc.ABC):
         if self._pass is None or self._pass() is not iterator:
             self._pass = weakref.ref(iterator)
             self.begin()
-        return self.give(iterator, limit)
+        taken = self.give(iterator, limit)
+        if not taken.number:
+            return taken
+        return taken._replace(noise=self._draw(taken.batches, tf.constant(taken.number)))
 
     @abc.abstractmethod
     def begin(self) -> None:
@@ -64,17 +70,13 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def give(self, iterator: Any, limit: int) -> Taken:
-        """As `take`, in the present pass."""
+        """As `take`, in the present pass and without noise."""
 
-    def drawing(self, spec: Any) -> Any:
-        """A graph function `(batch, ahead) -> noise` for batches of that spec."""
-        draw = tf.function(self.model.noise_ahead, autograph=False)
-        return draw.get_concrete_function(spec, tf.TensorSpec([], tf.int64))
-
-    def noise_of(self, batches: Any, number: tf.Tensor) -> Any:
-        """In a graph: the noise of the first so many of batches `[steps, rows, ...]`."""
+    def _drawn(self, batches: Any, number: tf.Tensor) -> Any:
+        """The noise of the first so many batches."""
         spec = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape[1:], t.dtype), batches)
-        draw = self.drawing(spec)
+        ahead = tf.function(self.model.noise_ahead, autograph=False)
+        draw = ahead.get_concrete_function(spec, tf.TensorSpec([], tf.int64))
         specs = tf.nest.flatten(draw.structured_outputs)
         arrays = [tf.TensorArray(s.dtype, self.steps, element_shape=s.shape) for s in specs]
 
@@ -102,14 +104,12 @@ class Stream(Source):
 
     def give(self, iterator: Any, limit: int) -> Taken:
         collected = self._collect(iterator, self._rows, tf.constant(limit))
-        count, self._rows, batches, noise, other = collected
-        following = other.get_value() if other.has_value() else None
-        return Taken(int(count), batches, noise, following)
+        count, self._rows, batches, other = collected
+        return Taken(int(count), batches, other.get_value() if other.has_value() else None)
 
     def _collected(self, iterator: Any, rows: tf.Tensor, limit: tf.Tensor) -> tuple[Any, ...]:
         spec = iterator.element_spec
-        draw = self.drawing(spec)
-        specs = tf.nest.flatten((spec, draw.structured_outputs))
+        specs = tf.nest.flatten(spec)
         arrays = [tf.TensorArray(s.dtype, self.steps, element_shape=s.shape) for s in specs]
         first = iterator.get_next_as_optional()
         # The first batch of a pass sets the size.
@@ -125,8 +125,7 @@ class Stream(Source):
             )
 
         def store(step: tf.Tensor, batch: Any, arrays: Any) -> tuple[Any, ...]:
-            value = batch.get_value()
-            tensors = tf.nest.flatten((value, draw(value, tf.cast(step, tf.int64))))
+            tensors = tf.nest.flatten(batch.get_value())
             arrays = [a.write(step, tensor) for a, tensor in zip(arrays, tensors)]
             following = tf.cond(
                 step + 1 < limit,
@@ -143,11 +142,18 @@ class Stream(Source):
             lambda: [a.stack() for a in arrays],
             lambda: [tf.zeros([0, *[n or 0 for n in s.shape]], s.dtype) for s in specs],
         )
-        batches, noise = tf.nest.pack_sequence_as((spec, draw.structured_outputs), stacked)
-        return count, rows, batches, noise, other
+        return count, rows, tf.nest.pack_sequence_as(spec, stacked), other
 
 
-class Arrays(Source):
+class Held(Source):
+    """Batches that do not come from Keras's iterator."""
+
+    @abc.abstractmethod
+    def counted(self) -> tf.data.Dataset:
+        """As many batches, for Keras to count."""
+
+
+class Arrays(Held):
     """Rows of arrays in memory, without Keras's iterator; shuffled anew in each pass, if asked.
 
     The order is a function of the model's seed and of the noise drawn so far, so that a
@@ -167,10 +173,8 @@ class Arrays(Source):
         self._size = int(tf.nest.flatten(data)[0].shape[0])
         self._batch = rows
         self._shuffle = shuffle
-        self._gather = tf.function(self._gathered, autograph=False)
 
     def counted(self) -> tf.data.Dataset:
-        """As many batches, for Keras to count."""
         return _to_count(self._data, self._batch, self._size)
 
     def begin(self) -> None:
@@ -187,26 +191,24 @@ class Arrays(Source):
     def give(self, iterator: Any, limit: int) -> Taken:
         whole = (self._size - self._position) // self._batch
         count = min(whole, limit)
-        rows = np.zeros([self.steps, self._batch], "int32")
         end = self._position + count * self._batch
-        rows[:count] = self._order[self._position : end].reshape(count, self._batch)
-        batches, noise = None, None
+        batches, other = None, None
         if count:
-            batches, noise = self._gather(self._data, tf.constant(rows), tf.constant(count))
+            rows = np.zeros([self.steps, self._batch], "int32")  # one shape, one program
+            rows[:count] = self._order[self._position : end].reshape(count, self._batch)
+            batches = self._gathered(rows)
         rest = self._order[end:]
-        other = None
         if count == whole < limit and len(rest):
-            other = tf.nest.map_structure(lambda t: tf.gather(t, rest), self._data)
+            other = self._gathered(rest)
             end = self._size
         self._position = end
-        return Taken(count, batches, noise, other)
+        return Taken(count, batches, other)
 
-    def _gathered(self, data: Any, rows: tf.Tensor, number: tf.Tensor) -> tuple[Any, Any]:
-        batches = tf.nest.map_structure(lambda t: tf.gather(t, rows), data)
-        return batches, self.noise_of(batches, number)
+    def _gathered(self, rows: np.ndarray) -> Any:
+        return tf.nest.map_structure(lambda t: tf.gather(t, rows), self._data)
 
 
-class InBlocks(Source):
+class InBlocks(Held):
     """Blocks of several batches, as they are drawn or read.
 
     Args:
@@ -219,10 +221,8 @@ class InBlocks(Source):
         super().__init__(model, steps)
         self._all = blocks
         self._rows = blocks.batch_size
-        self._noise = tf.function(self.noise_of, autograph=False)
 
     def counted(self) -> tf.data.Dataset:
-        """As many batches, for Keras to count."""
         return _to_count(self._all.spec, self._rows, self._all.examples)
 
     def begin(self) -> None:
@@ -252,14 +252,42 @@ class InBlocks(Source):
                 other, self._left = tf.nest.pack_sequence_as(self._all.spec, self._left), []
             break
         if not count:
-            return Taken(0, None, None, other)
+            return Taken(0, None, other)
         rows = (self.steps - count) * self._rows
         if rows:  # one shape, one program
             parts.append([tf.zeros([rows, *t.shape[1:]], t.dtype) for t in parts[0]])
         joined = [tf.concat(tensors, 0) for tensors in zip(*parts)]
         joined = [tf.reshape(t, [self.steps, self._rows, *t.shape[1:]]) for t in joined]
-        batches = tf.nest.pack_sequence_as(self._all.spec, joined)
-        return Taken(count, batches, self._noise(batches, tf.constant(count)), other)
+        return Taken(count, tf.nest.pack_sequence_as(self._all.spec, joined), other)
+
+
+def held(
+    model: Any, steps: int, given: tuple[Any, Any, Any], rows: int, shuffle: Any
+) -> Held | None:
+    """What gives out data without Keras's iterator; `None` if that is left to Keras.
+
+    Args:
+        model: A compiled `BoundModel`.
+        steps: Batches given out at a time, at most.
+        given: `x`, `y` and `sample_weight` of `fit`.
+        rows: Rows of a batch of arrays.
+        shuffle: As in `fit`.
+    """
+    x, y, weight = given
+    blocks = getattr(x, "blocks", None)
+    if isinstance(blocks, Blocks) and y is None and weight is None:
+        return InBlocks(model, steps, blocks)
+    if not (is_arrays(x) and isinstance(shuffle, bool)):
+        return None
+    data = keras.utils.pack_x_y_sample_weight(x, y, weight)
+    data = keras.tree.map_structure(_in_memory, data)
+    return Arrays(model, steps, data, rows, shuffle=shuffle)
+
+
+def _in_memory(values: Any) -> Any:
+    values = tf.convert_to_tensor(values)
+    # As Keras feeds them.
+    return tf.cast(values, keras.config.floatx()) if values.dtype.is_floating else values
 
 
 def _to_count(data: Any, rows: int, size: int) -> tf.data.Dataset:

@@ -215,6 +215,15 @@ def test_runs_are_those_of_the_data_set(make_vae, digits, monkeypatch, shuffle):
     assert largest_difference(weights_of(ours), weights_of(streamed)) == 0
 
 
+@pytest.mark.parametrize("name", ["y", "sample_weight"])
+def test_what_a_data_set_cannot_be_given_with_is_refused(make_vae, digits, name):
+    bits = keras_vae.data.dynamic_binarization(digits[:32], 16, seed=0)
+    vae = make_vae()
+    vae.compile("adam", jit_compile=True)
+    with pytest.raises(ValueError, match=f"`{name}s?` should not be passed"):
+        vae.fit(bits, **{name: digits[:32]}, verbose=0)
+
+
 def test_arrays_are_let_go_of(make_vae, digits):
     vae, _ = trained(make_vae, digits[:64], loop=True)
     assert isinstance(vae.train_function.source, Stream)
