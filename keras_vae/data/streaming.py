@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from keras_vae.arguments import require_integer
 from keras_vae.data.blocks import Blocks
+from keras_vae.data.buffers import rows_of
 from keras_vae.data.sparse import SparseRows
 
 __all__ = ["is_streamed", "stream"]
@@ -131,5 +132,5 @@ class Runs(Blocks):
             pool = [np.concatenate(parts) for parts in runs]
             if self._shuffle:
                 mixed = rng.permutation(len(pool[0]))
-                pool = [array[mixed] for array in pool]
+                pool = [rows_of(array, mixed) for array in pool]
             yield keras.tree.pack_sequence_as(self._x, pool)

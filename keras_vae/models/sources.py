@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.data.blocks import Blocks
+from keras_vae.data.buffers import rows_of, tensor_of
 from keras_vae.models.checks import is_arrays
 
 __all__ = ["Arrays", "InBlocks", "Source", "Stream", "Taken", "held"]
@@ -162,7 +163,8 @@ class Arrays(Held):
     Args:
         model: A compiled `BoundModel`.
         steps: Batches given out at a time, at most.
-        data: Tensors, nested as what a step is given.
+        data: Arrays or tensors, nested as what a step is given. They are not copied: rows
+            are, as they are given out.
         rows: Rows of a batch.
         shuffle: Whether to shuffle.
     """
@@ -175,7 +177,7 @@ class Arrays(Held):
         self._shuffle = shuffle
 
     def counted(self) -> tf.data.Dataset:
-        return _to_count(self._data, self._batch, self._size)
+        return _to_count(self._gathered(np.zeros([1], "int32")), self._batch, self._size)
 
     def begin(self) -> None:
         if self._shuffle:
@@ -205,7 +207,7 @@ class Arrays(Held):
         return Taken(count, batches, other)
 
     def _gathered(self, rows: np.ndarray) -> Any:
-        return tf.nest.map_structure(lambda t: tf.gather(t, rows), self._data)
+        return keras.tree.map_structure(lambda values: _rows_given(values, rows), self._data)
 
 
 class InBlocks(Held):
@@ -243,7 +245,9 @@ class InBlocks(Held):
                 continue
             block = next(self._blocks, None)
             if block is not None:
-                tensors = [tf.convert_to_tensor(t) for t in tf.nest.flatten(block)]
+                tensors = [
+                    t if tf.is_tensor(t) else tensor_of(t) for t in tf.nest.flatten(block)
+                ]
                 if left:
                     tensors = [tf.concat(both, 0) for both in zip(self._left, tensors)]
                 self._left = tensors
@@ -280,14 +284,24 @@ def held(
     if not (is_arrays(x) and isinstance(shuffle, bool)):
         return None
     data = keras.utils.pack_x_y_sample_weight(x, y, weight)
-    data = keras.tree.map_structure(_in_memory, data)
+    data = keras.tree.map_structure(_as_held, data)
     return Arrays(model, steps, data, rows, shuffle=shuffle)
 
 
-def _in_memory(values: Any) -> Any:
-    values = tf.convert_to_tensor(values)
+def _as_held(values: Any) -> Any:
+    """Tensors stay such. So that a GPU can hold them, arrays become tensors there."""
+    if tf.is_tensor(values) or tf.config.list_physical_devices("GPU"):
+        return tf.convert_to_tensor(values)
+    return np.ascontiguousarray(values)
+
+
+def _rows_given(values: Any, rows: np.ndarray) -> tf.Tensor:
+    if tf.is_tensor(values):
+        found = tf.gather(values, rows)
+    else:
+        found = tensor_of(rows_of(values, rows))
     # As Keras feeds them.
-    return tf.cast(values, keras.config.floatx()) if values.dtype.is_floating else values
+    return tf.cast(found, keras.config.floatx()) if found.dtype.is_floating else found
 
 
 def _to_count(data: Any, rows: int, size: int) -> tf.data.Dataset:

@@ -127,11 +127,12 @@ def test_shuffled_training_that_is_resumed_is_bit_for_bit_the_same(make_vae, dig
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_arrays_are_given_out_whole_once_in_a_pass(make_vae, shuffle):
+@pytest.mark.parametrize("given", [np.asarray, tf.constant], ids=["array", "tensor"])
+def test_arrays_are_given_out_whole_once_in_a_pass(make_vae, shuffle, given):
     vae = make_vae()
     vae.compile("adam")
     ids = np.arange(77, dtype="float32").reshape(-1, 1, 1, 1) * np.ones([1, 8, 8, 1], "float32")
-    source = Arrays(vae, 3, tf.constant(ids / 77), 16, shuffle=shuffle)
+    source = Arrays(vae, 3, given(ids / 77), 16, shuffle=shuffle)
     orders = []
     for iterator in (iter(tf.data.Dataset.range(1)), iter(tf.data.Dataset.range(1))):
         seen = []
