@@ -178,13 +178,15 @@ def main():
             python = sys.executable if script in (OURS, "keras_io_form.py") else peers
             return waiting(python, script, net, batch, rounds, *words)
 
-        for name in track([*first_steps] * rounds, "first steps"):
+        for name in track([*first_steps] * (rounds - 1), "first steps"):
             with contender(name) as (ready, _):
                 first_steps[name].append(ready["seconds_to_first_step"])
         turns = {}
         for name in track(CONTENDERS, "starting"):
             ready, turns[name] = stack.enter_context(contender(name))
             versions.update(ready["versions"])
+            if name in first_steps:
+                first_steps[name].append(ready["seconds_to_first_step"])
         for _ in track(range(rounds), "rounds"):
             for name, turn in turns.items():
                 rates[name].append(turn()["examples_per_second"])
