@@ -156,7 +156,7 @@ def test_monitor_counts_units_and_warns_of_a_collapse(make_vae, digits):
 def test_monitor_is_silent_about_a_healthy_model(make_vae, digits):
     vae = compiled(make_vae())
     monitor = callbacks.CollapseMonitor(digits[:100])
-    history = vae.fit(digits, epochs=6, callbacks=monitor, verbose=0).history
+    history = vae.fit(digits, epochs=12, callbacks=monitor, verbose=0).history
     assert history["active_units"][-1] == 3
     assert history["active_units"][-1] == evaluation.active_units(vae, digits[:100]).sum()
 

@@ -6,12 +6,29 @@ Floor 3.
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Iterator
 from typing import Any
 
+import keras
 import tensorflow as tf
 
-__all__ = ["Blocks"]
+__all__ = ["Blocks", "one_length"]
+
+# Of a block, at most.
+_BYTES = 2**26
+
+
+def one_length(x: Any) -> int:
+    """How many rows arrays have.
+
+    Raises:
+        ValueError: If they differ in length or are empty.
+    """
+    sizes = {int(array.shape[0]) for array in keras.tree.flatten(x)}
+    if len(sizes) != 1 or not min(sizes):
+        raise ValueError(f"`x` must hold arrays of one length, not 0. Received: {sizes}.")
+    return min(sizes)
 
 
 class Blocks(abc.ABC):
@@ -44,6 +61,17 @@ class Blocks(abc.ABC):
         # So that Keras knows the length of an epoch before the first has passed.
         size = -(-self.examples // self.batch_size)
         batches = batches.apply(tf.data.experimental.assert_cardinality(size))
-        batches = batches.prefetch(tf.data.AUTOTUNE)
+        # TensorFlow's tuner takes a second, every other time, to end a pass, and its rewriting
+        # of the graph 40 ms to begin one.
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        options.experimental_optimization.apply_default_optimizations = False
+        batches = batches.prefetch(2).with_options(options)
         batches.blocks = self
         return batches
+
+    def rows_of_block(self, most: int) -> int:
+        """How many rows make whole batches of no more rows than `most`, and 64 MiB."""
+        specs = keras.tree.flatten(self.spec)
+        of_row: int = sum(s.dtype.size * math.prod(s.shape[1:]) for s in specs)
+        return max(1, min(most, _BYTES // max(of_row, 1)) // self.batch_size) * self.batch_size

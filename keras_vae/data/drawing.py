@@ -123,7 +123,7 @@ class Bits(Blocks):
         super().__init__(spec, batch_size, examples)
         self._key = numerics.key_from_seed(seed)
         self._epoch = tf.Variable(first_epoch, trainable=False, dtype=tf.int64)
-        self._of_block = max(1, _ROWS // batch_size) * batch_size
+        self._of_block = self.rows_of_block(_ROWS)
         self._begin = tf.function(self._begin_pass, autograph=False)
         self._draw = tf.function(self._block, autograph=False)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import itertools
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,14 +15,14 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.arguments import require_integer
-from keras_vae.data.blocks import Blocks
+from keras_vae.data.blocks import Blocks, one_length
 from keras_vae.data.buffers import rows_of
 from keras_vae.data.sparse import SparseRows
 
 __all__ = ["is_streamed", "stream"]
 
-# In memory at a time at most: rows, and bytes, from so many places of the array.
-_ROWS, _BYTES, _RUNS = 4096, 2**26, 8
+# In memory at a time at most: rows, from so many places of the array.
+_ROWS, _RUNS = 4096, 8
 
 
 def is_streamed(array: Any) -> bool:
@@ -89,23 +88,16 @@ class Runs(Blocks):
     def __init__(
         self, x: Any, batch_size: int, seed: int, *, shuffle: bool, first_epoch: int
     ) -> None:
-        arrays = keras.tree.flatten(x)
-        sizes = {int(array.shape[0]) for array in arrays}
-        if len(sizes) != 1 or not min(sizes):
-            raise ValueError(f"`x` must hold arrays of one length, not 0. Received: {sizes}.")
         spec = keras.tree.map_structure(
             lambda a: tf.TensorSpec((None, *a.shape[1:]), a.dtype), x
         )
-        super().__init__(spec, batch_size, *sizes)
+        super().__init__(spec, batch_size, one_length(x))
         self._x = x
         self._seed = abs(seed)
         self._shuffle = shuffle
         self._epochs = itertools.count(first_epoch)
-        of_row = sum(a.dtype.itemsize * math.prod(a.shape[1:]) for a in arrays)
-        # Rows in memory at a time, whole batches of them, in so many runs.
-        several = max(1, min(_ROWS, _BYTES // max(of_row, 1)) // batch_size) * batch_size
         self._runs = _RUNS if shuffle else 1
-        self._of_run = -(-several // self._runs)
+        self._of_run = -(-self.rows_of_block(_ROWS) // self._runs)
 
     def one_pass(self) -> Iterator[Any]:
         blocks = self._read()

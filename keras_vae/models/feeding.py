@@ -13,6 +13,8 @@ import keras
 import tensorflow as tf
 
 from keras_vae import numerics
+from keras_vae.data.arrays import Arrays
+from keras_vae.data.blocks import Blocks
 from keras_vae.data.streaming import is_streamed, stream
 from keras_vae.likelihoods import Likelihood
 from keras_vae.models.checks import (
@@ -27,7 +29,7 @@ from keras_vae.models.conditions import Conditions
 from keras_vae.models.examples import some_examples
 from keras_vae.models.guard import FiniteGuard
 from keras_vae.models.loop import Loop
-from keras_vae.models.sources import Stream, held
+from keras_vae.models.sources import InBlocks, Stream
 from keras_vae.models.state import TrainingState
 from keras_vae.posteriors import Posterior
 from keras_vae.preprocessors import Preprocessor
@@ -158,9 +160,10 @@ class Fed(Compiled):
                 )
             elif isinstance(val_x, Mapping):
                 kwargs["validation_data"] = (val_x, val_y)
-            if _is_streamed(val_x, val_y):
+            if not kwargs.get("validation_steps"):
                 rows = kwargs.get("validation_batch_size") or batch_size or _ROWS
-                kwargs["validation_data"] = _batches(val_x, val_y, val_weight, rows)
+                batches = self._in_order(val_x, val_y, val_weight, rows)
+                kwargs["validation_data"] = batches or kwargs["validation_data"]
         if not is_arrays(x) and not isinstance(x, keras.utils.PyDataset):
             kwargs.setdefault("shuffle", False)  # Keras warns of its own default for streams
         self.objective.check(size)
@@ -177,11 +180,11 @@ class Fed(Compiled):
         y = _target(x, y, kwargs.get("sample_weight"))
         if _is_streamed(x, y):
             x, y, batch_size = self._streamed(x, y, rows, kwargs), None, None
-        with self._source(x, y, rows, kwargs) as counted:
-            if counted is not None:
+        with self._batches(x, y, rows, kwargs) as batches:
+            if batches is not None:
                 # As Keras does without one of its own.
                 rows_of_validation = kwargs.get("validation_batch_size") or batch_size
-                x, y, batch_size = counted, None, None
+                x, y, batch_size = batches, None, None
                 kwargs.update(sample_weight=None, shuffle=False)
                 kwargs["validation_batch_size"] = rows_of_validation
             return super().fit(
@@ -205,10 +208,13 @@ class Fed(Compiled):
         if not kwargs.get("_use_cached_eval_dataset"):
             x, _ = self._checked(x, y)
         self.state.evaluation_counter.assign(0)
-        y = _target(x, y, sample_weight)
-        if _is_streamed(x, y):
-            x, y = _batches(x, y, sample_weight, batch_size or _ROWS), None
-            batch_size = sample_weight = None
+        batches = None
+        if not kwargs.get("steps"):
+            batches = self._in_order(x, y, sample_weight, batch_size or _ROWS)
+        if batches is None:
+            y = _target(x, y, sample_weight)
+        else:
+            x, y, batch_size, sample_weight = batches, None, None, None
         return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
 
     def unpack(self, batch: Any) -> Batch:
@@ -267,31 +273,54 @@ class Fed(Compiled):
         return batches
 
     @contextlib.contextmanager
-    def _source(
+    def _batches(
         self, x: Any, y: Any, rows: int, given: Mapping[str, Any]
     ) -> Iterator[tf.data.Dataset | None]:
-        """Let the loop in one program take arrays and blocks without an iterator of Keras.
+        """Batches in place of what `fit` was given; `None` where that is left to Keras.
 
-        Gives what Keras is to count the steps of, instead of iterating over the data.
+        The loop in one program takes them by itself: Keras is to count them only.
         """
         if self.compiled:
             self.make_train_function()
         loop = self.train_function
-        plain = not any(
-            given.get(name) for name in ("validation_split", "class_weight", "steps_per_epoch")
-        )
-        source = None
-        if isinstance(loop, Loop) and plain:
-            of_fit = (x, y, given.get("sample_weight"))
-            source = held(self, loop.steps, of_fit, rows, given.get("shuffle", True))
-        if source is None:
+        blocks = self._blocks(x, y, rows, given)
+        if blocks is None:
             yield None
-            return
-        loop.source = source
-        try:
-            yield source.counted()
-        finally:
-            loop.source = Stream(self, loop.steps)  # and let go of the arrays
+        elif isinstance(loop, Loop):
+            loop.source = source = InBlocks(self, loop.steps, blocks)
+            try:
+                yield source.counted()
+            finally:
+                loop.source = Stream(self, loop.steps)  # and let go of the arrays
+        else:
+            yield blocks.batches()
+
+    def _blocks(self, x: Any, y: Any, rows: int, given: Mapping[str, Any]) -> Blocks | None:
+        weight, shuffle = given.get("sample_weight"), given.get("shuffle", True)
+        for_keras = ("validation_split", "class_weight", "steps_per_epoch")
+        if any(given.get(name) for name in for_keras) or self._replicated:
+            return None
+        blocks = getattr(x, "blocks", None)
+        if isinstance(blocks, Blocks):
+            return blocks if y is None and weight is None else None
+        if not (is_arrays(x) and isinstance(shuffle, bool)):
+            return None
+        data = keras.utils.pack_x_y_sample_weight(x, y, weight)
+        order = self.state.order if shuffle else None
+        return Arrays(data, rows, self.steps_per_execution, order)
+
+    def _in_order(self, x: Any, y: Any, weight: Any, rows: int) -> tf.data.Dataset | None:
+        """Batches in order, which are read as they are used; `None` where left to Keras."""
+        data = keras.utils.pack_x_y_sample_weight(x, _target(x, y, weight), weight)
+        if _is_streamed(x, y):
+            return stream(data, rows, 0, shuffle=False)
+        if not is_arrays(x) or self._replicated:
+            return None
+        return Arrays(data, rows, self.steps_per_execution).batches()
+
+    @property
+    def _replicated(self) -> bool:
+        return bool(self.distribute_strategy.num_replicas_in_sync > 1)
 
     def wanted(self, *, supported: bool) -> Wanted:
         """What raw data must be; `supported`: in the likelihood's support."""
@@ -339,12 +368,6 @@ def _steps_of_epoch(x: Any, size: int, batch_size: int | None) -> tuple[int, int
 
 def _is_streamed(x: Any, y: Any) -> bool:
     return any(is_streamed(array) for array in keras.tree.flatten((x, y)))
-
-
-def _batches(x: Any, y: Any, weight: Any, rows: int) -> tf.data.Dataset:
-    """Batches in order, which are read as they are used."""
-    given = keras.utils.pack_x_y_sample_weight(x, _target(x, y, weight), weight)
-    return stream(given, rows, 0, shuffle=False)
 
 
 def _target(x: Any, y: Any, sample_weight: Any) -> Any:

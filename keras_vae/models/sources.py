@@ -9,15 +9,12 @@ import abc
 import weakref
 from typing import Any, NamedTuple
 
-import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_vae.data.blocks import Blocks
-from keras_vae.data.buffers import rows_of, tensor_of
-from keras_vae.models.checks import is_arrays
+from keras_vae.data.buffers import tensor_of
 
-__all__ = ["Arrays", "InBlocks", "Source", "Stream", "Taken", "held"]
+__all__ = ["InBlocks", "Source", "Stream", "Taken"]
 
 
 class Taken(NamedTuple):
@@ -146,72 +143,8 @@ class Stream(Source):
         return count, rows, tf.nest.pack_sequence_as(spec, stacked), other
 
 
-class Held(Source):
-    """Batches that do not come from Keras's iterator."""
-
-    @abc.abstractmethod
-    def counted(self) -> tf.data.Dataset:
-        """As many batches, for Keras to count."""
-
-
-class Arrays(Held):
-    """Rows of arrays in memory, without Keras's iterator; shuffled anew in each pass, if asked.
-
-    The order is a function of the model's seed and of the noise drawn so far, so that a
-    training that is resumed goes on as it would have.
-
-    Args:
-        model: A compiled `BoundModel`.
-        steps: Batches given out at a time, at most.
-        data: Arrays or tensors, nested as what a step is given. They are not copied: rows
-            are, as they are given out.
-        rows: Rows of a batch.
-        shuffle: Whether to shuffle.
-    """
-
-    def __init__(self, model: Any, steps: int, data: Any, rows: int, *, shuffle: bool) -> None:
-        super().__init__(model, steps)
-        self._data = data
-        self._size = int(tf.nest.flatten(data)[0].shape[0])
-        self._batch = rows
-        self._shuffle = shuffle
-
-    def counted(self) -> tf.data.Dataset:
-        return _to_count(self._gathered(np.zeros([1], "int32")), self._batch, self._size)
-
-    def begin(self) -> None:
-        if self._shuffle:
-            key = self.model.state.order_key()
-            order = tf.random.experimental.stateless_shuffle(
-                tf.range(self._size), key, alg="philox"
-            )
-            self._order = order.numpy()
-        else:
-            self._order = np.arange(self._size, dtype="int32")
-        self._position = 0
-
-    def give(self, iterator: Any, limit: int) -> Taken:
-        whole = (self._size - self._position) // self._batch
-        count = min(whole, limit)
-        end = self._position + count * self._batch
-        batches, other = None, None
-        if count:
-            rows = np.zeros([self.steps, self._batch], "int32")  # one shape, one program
-            rows[:count] = self._order[self._position : end].reshape(count, self._batch)
-            batches = self._gathered(rows)
-        rest = self._order[end:]
-        if count == whole < limit and len(rest):
-            other = self._gathered(rest)
-            end = self._size
-        self._position = end
-        return Taken(count, batches, other)
-
-    def _gathered(self, rows: np.ndarray) -> Any:
-        return keras.tree.map_structure(lambda values: _rows_given(values, rows), self._data)
-
-
-class InBlocks(Held):
-    """Blocks of several batches, as they are drawn or read.
+class InBlocks(Source):
+    """Blocks of several batches, as they are drawn or read, without Keras's iterator.
 
     Args:
         model: A compiled `BoundModel`.
@@ -223,9 +156,14 @@ class InBlocks(Held):
         super().__init__(model, steps)
         self._all = blocks
         self._rows = blocks.batch_size
+        self._flat = tf.nest.flatten(blocks.spec)
 
     def counted(self) -> tf.data.Dataset:
-        return _to_count(self._all.spec, self._rows, self._all.examples)
+        """As many batches, for Keras to count and look at their structure."""
+        zeros = [tf.zeros([self._rows, *s.shape[1:]], s.dtype) for s in self._flat]
+        batch = tf.nest.pack_sequence_as(self._all.spec, zeros)
+        steps = -(-self._all.examples // self._rows)
+        return tf.data.Dataset.from_tensors(batch).repeat(steps)
 
     def begin(self) -> None:
         self._blocks = self._all.one_pass()
@@ -263,51 +201,6 @@ class InBlocks(Held):
         joined = [tf.concat(tensors, 0) for tensors in zip(*parts)]
         joined = [tf.reshape(t, [self.steps, self._rows, *t.shape[1:]]) for t in joined]
         return Taken(count, tf.nest.pack_sequence_as(self._all.spec, joined), other)
-
-
-def held(
-    model: Any, steps: int, given: tuple[Any, Any, Any], rows: int, shuffle: Any
-) -> Held | None:
-    """What gives out data without Keras's iterator; `None` if that is left to Keras.
-
-    Args:
-        model: A compiled `BoundModel`.
-        steps: Batches given out at a time, at most.
-        given: `x`, `y` and `sample_weight` of `fit`.
-        rows: Rows of a batch of arrays.
-        shuffle: As in `fit`.
-    """
-    x, y, weight = given
-    blocks = getattr(x, "blocks", None)
-    if isinstance(blocks, Blocks) and y is None and weight is None:
-        return InBlocks(model, steps, blocks)
-    if not (is_arrays(x) and isinstance(shuffle, bool)):
-        return None
-    data = keras.utils.pack_x_y_sample_weight(x, y, weight)
-    data = keras.tree.map_structure(_as_held, data)
-    return Arrays(model, steps, data, rows, shuffle=shuffle)
-
-
-def _as_held(values: Any) -> Any:
-    """Tensors stay such. So that a GPU can hold them, arrays become tensors there."""
-    if tf.is_tensor(values) or tf.config.list_physical_devices("GPU"):
-        return tf.convert_to_tensor(values)
-    return np.ascontiguousarray(values)
-
-
-def _rows_given(values: Any, rows: np.ndarray) -> tf.Tensor:
-    if tf.is_tensor(values):
-        found = tf.gather(values, rows)
-    else:
-        found = tensor_of(rows_of(values, rows))
-    # As Keras feeds them.
-    return tf.cast(found, keras.config.floatx()) if found.dtype.is_floating else found
-
-
-def _to_count(data: Any, rows: int, size: int) -> tf.data.Dataset:
-    # Nobody reads them; Keras looks at their structure.
-    batch = tf.nest.map_structure(lambda t: tf.zeros([rows, *t.shape[1:]], t.dtype), data)
-    return tf.data.Dataset.from_tensors(batch).repeat(-(-size // rows))
 
 
 def _rows(batch: Any) -> tf.Tensor:

@@ -85,12 +85,17 @@ class TrainingState(Component):
         counter.assign_add(1)
         return key
 
-    def order_key(self) -> tf.Tensor:
-        """Key for the order of a pass over the training data."""
+    def order(self, size: int) -> tf.Tensor:
+        """Order of so many examples in the next pass over them.
+
+        A function of the model's seed and of the noise drawn so far, so that a training that
+        is resumed goes on as it would have.
+        """
         seed = tf.cast(tf.convert_to_tensor(self.noise_seed), tf.int32)
-        return numerics.fold_in(
+        key = numerics.fold_in(
             tf.stack([seed, _ORDER]), tf.convert_to_tensor(self.noise_counter)
         )
+        return tf.random.experimental.stateless_shuffle(tf.range(size), key, alg="philox")
 
     def record(self, bad: tf.Tensor) -> None:
         """Note the first step at which a watched term was bad.

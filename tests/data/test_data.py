@@ -122,7 +122,7 @@ def on_disk(tmp_path):
 
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_stream_gives_each_row_once_an_epoch(on_disk, shuffle, monkeypatch):
-    monkeypatch.setattr(data.streaming, "_BYTES", 12 * 960)
+    monkeypatch.setattr(data.blocks, "_BYTES", 12 * 960)
     batches = data.stream(on_disk, 128, seed=3, shuffle=shuffle)
     epochs = [np.concatenate(list(batches.as_numpy_iterator()))[:, 0] for _ in range(2)]
     assert [len(batch) for batch in batches] == [128] * 39 + [8]
