@@ -61,14 +61,20 @@ class Blocks(abc.ABC):
         # So that Keras knows the length of an epoch before the first has passed.
         size = -(-self.examples // self.batch_size)
         batches = batches.apply(tf.data.experimental.assert_cardinality(size))
-        # TensorFlow's tuner takes a second, every other time, to end a pass, and its rewriting
-        # of the graph 40 ms to begin one.
+        batches = batches.prefetch(2)
+        batches.blocks = self
+        return batches
+
+    def untuned_batches(self) -> tf.data.Dataset:
+        """The same, to be used as they are: what was added to them would not be tuned either.
+
+        TensorFlow's tuner takes a second, every other time, to end a pass, and its rewriting
+        of the graph 40 ms to begin one.
+        """
         options = tf.data.Options()
         options.autotune.enabled = False
         options.experimental_optimization.apply_default_optimizations = False
-        batches = batches.prefetch(2).with_options(options)
-        batches.blocks = self
-        return batches
+        return self.batches().with_options(options)
 
     def rows_of_block(self, most: int) -> int:
         """How many rows make whole batches of no more rows than `most`, and 64 MiB."""

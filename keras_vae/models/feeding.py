@@ -160,10 +160,10 @@ class Fed(Compiled):
                 )
             elif isinstance(val_x, Mapping):
                 kwargs["validation_data"] = (val_x, val_y)
-            if not kwargs.get("validation_steps"):
-                rows = kwargs.get("validation_batch_size") or batch_size or _ROWS
-                batches = self._in_order(val_x, val_y, val_weight, rows)
-                kwargs["validation_data"] = batches or kwargs["validation_data"]
+            rows = kwargs.get("validation_batch_size") or batch_size or _ROWS
+            steps = kwargs.get("validation_steps")
+            batches = self._in_order(val_x, val_y, val_weight, rows, steps)
+            kwargs["validation_data"] = batches or kwargs["validation_data"]
         if not is_arrays(x) and not isinstance(x, keras.utils.PyDataset):
             kwargs.setdefault("shuffle", False)  # Keras warns of its own default for streams
         self.objective.check(size)
@@ -208,9 +208,7 @@ class Fed(Compiled):
         if not kwargs.get("_use_cached_eval_dataset"):
             x, _ = self._checked(x, y)
         self.state.evaluation_counter.assign(0)
-        batches = None
-        if not kwargs.get("steps"):
-            batches = self._in_order(x, y, sample_weight, batch_size or _ROWS)
+        batches = self._in_order(x, y, sample_weight, batch_size or _ROWS, kwargs.get("steps"))
         if batches is None:
             y = _target(x, y, sample_weight)
         else:
@@ -293,7 +291,7 @@ class Fed(Compiled):
             finally:
                 loop.source = Stream(self, loop.steps)  # and let go of the arrays
         else:
-            yield blocks.batches()
+            yield blocks.untuned_batches()
 
     def _blocks(self, x: Any, y: Any, rows: int, given: Mapping[str, Any]) -> Blocks | None:
         weight, shuffle = given.get("sample_weight"), given.get("shuffle", True)
@@ -309,14 +307,16 @@ class Fed(Compiled):
         order = self.state.order if shuffle else None
         return Arrays(data, rows, self.steps_per_execution, order)
 
-    def _in_order(self, x: Any, y: Any, weight: Any, rows: int) -> tf.data.Dataset | None:
-        """Batches in order, which are read as they are used; `None` where left to Keras."""
+    def _in_order(
+        self, x: Any, y: Any, weight: Any, rows: int, steps: int | None
+    ) -> tf.data.Dataset | None:
+        """Batches in the order of arrays; `None` where they are left to Keras."""
         data = keras.utils.pack_x_y_sample_weight(x, _target(x, y, weight), weight)
         if _is_streamed(x, y):
             return stream(data, rows, 0, shuffle=False)
-        if not is_arrays(x) or self._replicated:
+        if not is_arrays(x) or steps or self._replicated:
             return None
-        return Arrays(data, rows, self.steps_per_execution).batches()
+        return Arrays(data, rows, self.steps_per_execution).untuned_batches()
 
     @property
     def _replicated(self) -> bool:

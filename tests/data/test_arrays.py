@@ -24,7 +24,7 @@ def test_blocks_and_data_set_have_the_same_rows(kind, options, at_a_time):
     for _ in range(2):
         blocks = list(arrays.one_pass())
         assert [len(x["x"]) for x, _ in blocks][:1] == [min(16 * at_a_time, 77)]
-        batches = list(arrays.batches())
+        batches = list(arrays.untuned_batches())
         assert [len(x["x"]) for x, _ in batches] == [16, 16, 16, 16, 13]
         for parts in (blocks, batches):
             for rows in (
@@ -39,7 +39,7 @@ def test_blocks_and_data_set_have_the_same_rows(kind, options, at_a_time):
 def test_real_values_come_as_keras_gives_them(kind):
     (first, *_), dataset = (
         Arrays(kind(np.zeros([5, 2])), 2, 1).one_pass(),
-        Arrays(kind(np.zeros([5, 2])), 2, 1).batches(),
+        Arrays(kind(np.zeros([5, 2])), 2, 1).untuned_batches(),
     )
     assert first.dtype == "float32"
     assert dataset.element_spec.dtype == "float32"

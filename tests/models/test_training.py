@@ -293,3 +293,18 @@ def test_chunked_log_marginal_is_the_plain_formula(make_vae, digits):
     errors = relative.std(0) / np.sqrt(3000)
     assert np.all(np.abs(chunked - plain) < 4 * np.sqrt(2) * errors)
     assert np.all(chunked > vae.elbo(x, samples=100, seed=0))
+
+
+def test_so_many_steps_of_arrays_are_validated(make_vae, digits):
+    vae = make_vae()
+    vae.compile("adam", steps_per_execution=1)  # Keras runs whole executions
+    options = {"batch_size": 16, "verbose": 0}
+    given = {"validation_data": digits[:64], "validation_steps": 2, "validation_batch_size": 16}
+    history = vae.fit(digits[:64], epochs=1, **given, **options).history
+    of_two = vae.evaluate(digits[:32], return_dict=True, **options)
+    assert history["val_loss"][0] == pytest.approx(of_two["loss"], rel=1e-5)
+    steps = vae.evaluate(digits[:64], steps=2, return_dict=True, **options)
+    assert steps["loss"] == pytest.approx(of_two["loss"], rel=1e-5)
+    assert of_two["loss"] != pytest.approx(
+        vae.evaluate(digits[:64], return_dict=True, **options)["loss"], rel=1e-5
+    )
