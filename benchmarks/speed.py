@@ -4,6 +4,8 @@ Each contender trains in a process of its own and waits there for its turn, for 
 peers live in an environment of their own, made here unless `--peers PYTHON` names one. Ratios
 are medians over rounds of the ratio within a round. Results go to `results/speed.json`. Nothing
 else may run meanwhile.
+
+`--only conv` measures those contenders anew whose names begin so, and keeps the other figures.
 """
 
 import argparse
@@ -153,6 +155,20 @@ def imports(rounds):
     return ratios
 
 
+def limits():
+    """What `limits.py` measures, and the figures made of it."""
+    measured = run(sys.executable, "limits.py", *(limit for _, limit in LIMITS.values()))
+    keys = {"median": "products_over_ours", "lowest": "lowest", "highest": "highest"}
+    figures = {
+        name: {
+            "goal": goal,
+            **{key: round(measured[of][which], 3) for key, which in keys.items()},
+        }
+        for name, (goal, of) in LIMITS.items()
+    }
+    return {**measured, "figures": figures}
+
+
 def spread(values):
     return {
         "median": round(statistics.median(values), 3),
@@ -165,10 +181,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", help="a Python that has torch and pythae")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="", help="how the names of contenders begin")
     options = parser.parse_args()
     rounds = options.rounds
-    rates, versions = {name: [] for name in CONTENDERS}, {}
-    first_steps = {name: [] for _, name in FIRST_STEPS.values()}
+    rates = {name: [] for name in CONTENDERS if name.startswith(options.only)}
+    versions = {}
+    first_steps = {name: [] for _, name in FIRST_STEPS.values() if name in rates}
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         peers = options.peers or make_peers(folder)
@@ -182,7 +200,7 @@ def main():
             with contender(name) as (ready, _):
                 first_steps[name].append(ready["seconds_to_first_step"])
         turns = {}
-        for name in track(CONTENDERS, "starting"):
+        for name in track(rates, "starting"):
             ready, turns[name] = stack.enter_context(contender(name))
             versions.update(ready["versions"])
             if name in first_steps:
@@ -192,29 +210,32 @@ def main():
                 rates[name].append(turn()["examples_per_second"])
     figures = {}
     for name, (goal, first, second) in RATIOS.items():
+        if not {first, second} <= rates.keys():
+            continue
         each = [a / b for a, b in zip(rates[first], rates[second], strict=True)]
         figures[name] = {"goal": goal, **spread(each)}
-    limits = run(sys.executable, "limits.py", *(limit for _, limit in LIMITS.values()))
-    for name, (goal, limit) in LIMITS.items():
-        keys = {"median": "products_over_ours", "lowest": "lowest", "highest": "highest"}
-        values = {key: round(limits[limit][of], 3) for key, of in keys.items()}
-        figures[name] = {"goal": goal, **values}
     for name, (goal, of) in FIRST_STEPS.items():
-        figures[name] = {"goal": goal, **spread(first_steps[of])}
-    figures["import keras_vae / its dependencies"] = {
-        "goal": 1.1,
-        **spread(imports(rounds)),
-    }
+        if of in first_steps:
+            figures[name] = {"goal": goal, **spread(first_steps[of])}
     report = {
         "command": "python benchmarks/speed.py",
         "rounds": rounds,
         "figures": figures,
         "examples_per_second": {name: spread(each) for name, each in rates.items()},
-        "limits": limits,
-        "machine": machine(),
-        "versions": versions,
     }
-    (HERE / "results" / "speed.json").write_text(json.dumps(report, indent=2) + "\n")
+    path = HERE / "results" / "speed.json"
+    if options.only:
+        earlier = json.loads(path.read_text())
+        for key in ("figures", "examples_per_second"):
+            report[key] = {**earlier[key], **report[key]}
+        again = {*earlier.get("measured_anew", []), options.only}
+        report = {**earlier, **report, "measured_anew": sorted(again)}
+    else:
+        of_limits, of_imports = limits(), spread(imports(rounds))
+        figures.update(of_limits.pop("figures"))
+        figures["import keras_vae / its dependencies"] = {"goal": 1.1, **of_imports}
+        report.update(limits=of_limits, machine=machine(), versions=versions)
+    path.write_text(json.dumps(report, indent=2) + "\n")
     table = Table("figure", "goal", "median", "lowest", "highest")
     for name, figure in figures.items():
         table.add_row(
