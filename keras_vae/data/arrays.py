@@ -95,6 +95,4 @@ def _given(values: Any, rows: Any) -> Any:
     if tf.is_tensor(values):
         return tf.cast(tf.gather(values, rows), dtype)
     found = rows_of(values, rows)
-    return (
-        found if found.dtype.kind in "OSU" else found.astype(dtype.as_numpy_dtype, copy=False)
-    )
+    return found.astype(dtype.as_numpy_dtype, copy=False) if dtype.is_floating else found

@@ -15,7 +15,7 @@ import tensorflow as tf
 from keras_vae import numerics
 from keras_vae.data.arrays import Arrays
 from keras_vae.data.blocks import Blocks
-from keras_vae.data.streaming import is_streamed, stream
+from keras_vae.data.streaming import Runs, is_streamed
 from keras_vae.likelihoods import Likelihood
 from keras_vae.models.checks import (
     Wanted,
@@ -130,6 +130,7 @@ class Fed(Compiled):
             x: Arrays `[examples, *raw_shape]`, a `tf.data.Dataset` or a `PyDataset`; an
                 `np.memmap` and `data.SparseRows` are streamed, not read into memory. A
                 conditional model takes `{"x": ..., "condition": ...}`, and datasets of such.
+                Arrays need not be copied: they must stay as they are while it runs.
             y: The reconstruction target if it is not x. Defaults to `None`.
             batch_size: As in Keras.
             epochs: As in Keras.
@@ -163,7 +164,8 @@ class Fed(Compiled):
             rows = kwargs.get("validation_batch_size") or batch_size or _ROWS
             steps = kwargs.get("validation_steps")
             batches = self._in_order(val_x, val_y, val_weight, rows, steps)
-            kwargs["validation_data"] = batches or kwargs["validation_data"]
+            if batches is not None:
+                kwargs["validation_data"] = batches
         if not is_arrays(x) and not isinstance(x, keras.utils.PyDataset):
             kwargs.setdefault("shuffle", False)  # Keras warns of its own default for streams
         self.objective.check(size)
@@ -260,7 +262,7 @@ class Fed(Compiled):
 
     def _streamed(self, x: Any, y: Any, rows: int, given: dict[str, Any]) -> tf.data.Dataset:
         """Batches of arrays on disk, which Keras would read into memory."""
-        batches = stream(
+        runs = Runs(
             keras.utils.pack_x_y_sample_weight(x, y, given.pop("sample_weight", None)),
             rows,
             int(self.state.noise_seed.numpy()),
@@ -268,7 +270,7 @@ class Fed(Compiled):
             first_epoch=given.get("initial_epoch", 0),
         )
         given["shuffle"] = False  # no more
-        return batches
+        return runs.batches()
 
     @contextlib.contextmanager
     def _batches(
@@ -313,7 +315,7 @@ class Fed(Compiled):
         """Batches in the order of arrays; `None` where they are left to Keras."""
         data = keras.utils.pack_x_y_sample_weight(x, _target(x, y, weight), weight)
         if _is_streamed(x, y):
-            return stream(data, rows, 0, shuffle=False)
+            return Runs(data, rows, 0, shuffle=False, first_epoch=0).untuned_batches()
         if not is_arrays(x) or steps or self._replicated:
             return None
         return Arrays(data, rows, self.steps_per_execution).untuned_batches()
