@@ -13,9 +13,6 @@ import keras
 import tensorflow as tf
 
 from keras_vae import numerics
-from keras_vae.data.arrays import Arrays
-from keras_vae.data.blocks import Blocks
-from keras_vae.data.streaming import Runs, is_streamed
 from keras_vae.likelihoods import Likelihood
 from keras_vae.models.checks import (
     Wanted,
@@ -27,6 +24,13 @@ from keras_vae.models.checks import (
 from keras_vae.models.compiling import Compiled
 from keras_vae.models.conditions import Conditions
 from keras_vae.models.examples import some_examples
+from keras_vae.models.given import (
+    ROWS,
+    Given,
+    batches_in_order,
+    blocks_to_train_on,
+    given,
+)
 from keras_vae.models.guard import FiniteGuard
 from keras_vae.models.loop import Loop
 from keras_vae.models.sources import InBlocks, Stream
@@ -37,9 +41,6 @@ from keras_vae.priors import Prior
 from keras_vae.terms import Context
 
 __all__ = ["Batch", "Fed"]
-
-# Rows of a batch unless `fit` is told otherwise, as in Keras.
-_ROWS = 32
 
 
 class Batch(NamedTuple):
@@ -149,29 +150,21 @@ class Fed(Compiled):
         """
         self._adapt_preprocessor(x, y)
         x, size = self._checked(x, y)
+        data = given(x, y, kwargs.pop("sample_weight", None))
         validation = kwargs.get("validation_data")
         if validation is not None:
             val_x, val_y, val_weight = keras.utils.unpack_x_y_sample_weight(validation)
             val_x, _ = self._checked(val_x, val_y, "validation_")
-            if val_weight is not None:
-                kwargs["validation_data"] = (
-                    val_x,
-                    _target(val_x, val_y, val_weight),
-                    val_weight,
-                )
-            elif isinstance(val_x, Mapping):
-                kwargs["validation_data"] = (val_x, val_y)
-            rows = kwargs.get("validation_batch_size") or batch_size or _ROWS
-            steps = kwargs.get("validation_steps")
-            batches = self._in_order(val_x, val_y, val_weight, rows, steps)
-            if batches is not None:
-                kwargs["validation_data"] = batches
+            val = given(val_x, val_y, val_weight, "validation_")
+            rows = kwargs.get("validation_batch_size") or batch_size or ROWS
+            batches = batches_in_order(self, val, rows, kwargs.get("validation_steps"))
+            kwargs["validation_data"] = val.packed() if batches is None else batches
         if not is_arrays(x) and not isinstance(x, keras.utils.PyDataset):
             kwargs.setdefault("shuffle", False)  # Keras warns of its own default for streams
         self.objective.check(size)
         self.state.data_size.assign(size)
         self._adapt(x, y)
-        steps, rows = _steps_of_epoch(x, size, batch_size)
+        steps, rows = data.steps_of_epoch(size, batch_size)
         self.choose_loop(epochs * (kwargs.get("steps_per_epoch") or steps), rows)
         guard = FiniteGuard(self.state, self.likelihood.support_in_words())
         if isinstance(callbacks, keras.callbacks.CallbackList):
@@ -179,18 +172,23 @@ class Fed(Compiled):
             callbacks.callbacks.insert(0, guard)
         else:
             callbacks = [guard, *_as_list(callbacks)]
-        y = _target(x, y, kwargs.get("sample_weight"))
-        if _is_streamed(x, y):
-            x, y, batch_size = self._streamed(x, y, rows, kwargs), None, None
-        with self._batches(x, y, rows, kwargs) as batches:
+        with self._batches(data, rows, kwargs) as batches:
             if batches is not None:
                 # As Keras does without one of its own.
-                rows_of_validation = kwargs.get("validation_batch_size") or batch_size
-                x, y, batch_size = batches, None, None
-                kwargs.update(sample_weight=None, shuffle=False)
-                kwargs["validation_batch_size"] = rows_of_validation
+                kwargs["validation_batch_size"] = (
+                    kwargs.get("validation_batch_size") or batch_size
+                )
+                kwargs["shuffle"] = False
+                data, batch_size = Given(batches), None
             return super().fit(
-                x, y, batch_size, epochs, verbose=verbose, callbacks=callbacks, **kwargs
+                data.x,
+                data.y,
+                batch_size,
+                epochs,
+                verbose=verbose,
+                callbacks=callbacks,
+                sample_weight=data.weight,
+                **kwargs,
             )
 
     def evaluate(
@@ -210,12 +208,11 @@ class Fed(Compiled):
         if not kwargs.get("_use_cached_eval_dataset"):
             x, _ = self._checked(x, y)
         self.state.evaluation_counter.assign(0)
-        batches = self._in_order(x, y, sample_weight, batch_size or _ROWS, kwargs.get("steps"))
-        if batches is None:
-            y = _target(x, y, sample_weight)
-        else:
-            x, y, batch_size, sample_weight = batches, None, None, None
-        return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
+        data = given(x, y, sample_weight)
+        batches = batches_in_order(self, data, batch_size or ROWS, kwargs.get("steps"))
+        if batches is not None:
+            data, batch_size = Given(batches), None
+        return super().evaluate(data.x, data.y, batch_size, verbose, data.weight, **kwargs)
 
     def unpack(self, batch: Any) -> Batch:
         """Split what a step is given."""
@@ -260,21 +257,9 @@ class Fed(Compiled):
         condition = self.conditions.check(f"{prefix}condition", condition, size)
         return ({"x": x, "condition": condition} if condition is not None else x), size
 
-    def _streamed(self, x: Any, y: Any, rows: int, given: dict[str, Any]) -> tf.data.Dataset:
-        """Batches of arrays on disk, which Keras would read into memory."""
-        runs = Runs(
-            keras.utils.pack_x_y_sample_weight(x, y, given.pop("sample_weight", None)),
-            rows,
-            int(self.state.noise_seed.numpy()),
-            shuffle=given.get("shuffle", True),
-            first_epoch=given.get("initial_epoch", 0),
-        )
-        given["shuffle"] = False  # no more
-        return runs.batches()
-
     @contextlib.contextmanager
     def _batches(
-        self, x: Any, y: Any, rows: int, given: Mapping[str, Any]
+        self, data: Given, rows: int, options: Mapping[str, Any]
     ) -> Iterator[tf.data.Dataset | None]:
         """Batches in place of what `fit` was given; `None` where that is left to Keras.
 
@@ -283,10 +268,12 @@ class Fed(Compiled):
         if self.compiled:
             self.make_train_function()
         loop = self.train_function
-        blocks = self._blocks(x, y, rows, given)
+        for_keras = ("validation_split", "class_weight", "steps_per_epoch")
+        whole = not any(options.get(name) for name in for_keras)
+        blocks = blocks_to_train_on(self, data, rows, options, whole=whole)
         if blocks is None:
             yield None
-        elif isinstance(loop, Loop):
+        elif whole and isinstance(loop, Loop):
             loop.source = source = InBlocks(self, loop.steps, blocks)
             try:
                 yield source.counted()
@@ -294,35 +281,6 @@ class Fed(Compiled):
                 loop.source = Stream(self, loop.steps)  # and let go of the arrays
         else:
             yield blocks.untuned_batches()
-
-    def _blocks(self, x: Any, y: Any, rows: int, given: Mapping[str, Any]) -> Blocks | None:
-        weight, shuffle = given.get("sample_weight"), given.get("shuffle", True)
-        for_keras = ("validation_split", "class_weight", "steps_per_epoch")
-        if any(given.get(name) for name in for_keras) or self._replicated:
-            return None
-        blocks = getattr(x, "blocks", None)
-        if isinstance(blocks, Blocks):
-            return blocks if y is None and weight is None else None
-        if not (is_arrays(x) and isinstance(shuffle, bool)):
-            return None
-        data = keras.utils.pack_x_y_sample_weight(x, y, weight)
-        order = self.state.order if shuffle else None
-        return Arrays(data, rows, self.steps_per_execution, order)
-
-    def _in_order(
-        self, x: Any, y: Any, weight: Any, rows: int, steps: int | None
-    ) -> tf.data.Dataset | None:
-        """Batches in the order of arrays; `None` where they are left to Keras."""
-        data = keras.utils.pack_x_y_sample_weight(x, _target(x, y, weight), weight)
-        if _is_streamed(x, y):
-            return Runs(data, rows, 0, shuffle=False, first_epoch=0).untuned_batches()
-        if not is_arrays(x) or steps or self._replicated:
-            return None
-        return Arrays(data, rows, self.steps_per_execution).untuned_batches()
-
-    @property
-    def _replicated(self) -> bool:
-        return bool(self.distribute_strategy.num_replicas_in_sync > 1)
 
     def wanted(self, *, supported: bool) -> Wanted:
         """What raw data must be; `supported`: in the likelihood's support."""
@@ -356,27 +314,6 @@ class Fed(Compiled):
                 else:
                     self.likelihood.adapt(rows)
         self.state.adapted.assign(1)
-
-
-def _steps_of_epoch(x: Any, size: int, batch_size: int | None) -> tuple[int, int]:
-    """Steps of an epoch, 0 if unknown, and examples of a batch, of a stream about so many."""
-    rows = batch_size or _ROWS
-    if isinstance(x, tf.data.Dataset):
-        return max(0, int(x.cardinality())), tf.nest.flatten(x.element_spec)[0].shape[0] or rows
-    if isinstance(x, keras.utils.PyDataset):
-        return x.num_batches or 0, rows
-    return -(-size // rows), rows
-
-
-def _is_streamed(x: Any, y: Any) -> bool:
-    return any(is_streamed(array) for array in keras.tree.flatten((x, y)))
-
-
-def _target(x: Any, y: Any, sample_weight: Any) -> Any:
-    # Keras silently drops the weights of data that has no y.
-    if y is not None or sample_weight is None or not is_arrays(x):
-        return y
-    return x["x"] if isinstance(x, Mapping) else x
 
 
 def _as_list(callbacks: Any) -> list[Any]:

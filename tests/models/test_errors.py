@@ -286,3 +286,27 @@ VERBS = {
 def test_verbs_refuse_bad_arguments(make_vae, digits, name):
     with pytest.raises(ValueError, match="Received: "):
         VERBS[name](make_vae(), digits)
+
+
+def test_weights_that_do_not_fit_are_refused(make_vae, digits):
+    vae = make_vae()
+    vae.compile("adam")
+    x, short = digits[:16], np.ones(15)
+    message = "sample_weight` must have one number for each of the 16 examples.*15"
+    with pytest.raises(ValueError, match=f"`{message}"):
+        vae.fit(x, sample_weight=short)
+    with pytest.raises(ValueError, match=f"`{message}"):
+        vae.evaluate(x, sample_weight=short)
+    with pytest.raises(ValueError, match=f"`validation_{message}"):
+        vae.fit(x, validation_data=(x, x, short))
+    assert int(vae.state.data_size) == 0  # nothing was begun
+
+
+def test_weights_may_be_a_list(make_vae, digits):
+    vae = make_vae()
+    vae.compile("adam")
+    weights = np.linspace(0.5, 1.5, 16)
+    found = [
+        vae.evaluate(digits[:16], sample_weight=w, verbose=0) for w in (weights, [*weights])
+    ]
+    assert found[0] == found[1]
