@@ -20,7 +20,7 @@ RECIPE = ladder.Recipe(
 )
 
 
-def make():
+def make(updates):
     return keras_vae.VAE(
         networks.MLP([256, 128]),
         networks.MLP([128, 256]),

@@ -3,8 +3,10 @@
 Each recipe is a file and a command, `python benchmarks/published/<name>.py`, and needs
 `mnist.npz` in the folder named by KERAS_VAE_DATA, or the network. Checkpoints, one each epoch,
 lie in `/output/ladder`, so that a run which was stopped goes on where it was; `--epochs` makes
-a shorter one, whose schedule is that of the whole. Of 60,000 training images the last 10,000
-are for validation: the weights of the epoch with the best validation bound are measured.
+a shorter one, whose schedule is that of the whole, `--short` one with a schedule of its own:
+the rate rises to `--rate` over 5 % of the updates and falls along a cosine to zero. Of 60,000
+training images the last 10,000 are for validation: the weights of the epoch with the best
+validation bound are measured.
 
 `static` data are drawn from the grey values once, with seed 0; `dynamic` ones anew for each
 use. The two are not to be compared: static ones overfit.
@@ -33,6 +35,9 @@ from facts import sha256, versions  # noqa: E402 (of the folder above)
 
 RESULTS = ROOT / "benchmarks" / "results" / "ladder.json"
 SEED, HELD_OUT = 0, 10_000
+FILE = pathlib.Path(sys.argv[0]).name
+# What the name of a row with a schedule of its own ends with.
+SHORT = ", short"
 # Points of a learning curve that are kept.
 POINTS = 50
 
@@ -51,6 +56,8 @@ class Recipe:
         source: Of that figure.
         pythae: What pythae reports, if it does.
         changes: How this run differs from the published one.
+        chosen_by: What says which epoch is the best: `"val_elbo"`, highest, or where another
+            bound is trained on `"val_loss"`, lowest.
     """
 
     name: str
@@ -62,22 +69,31 @@ class Recipe:
     source: str
     pythae: float | None = None
     changes: str = ""
+    chosen_by: str = "val_elbo"
 
 
-def run(recipe, make, optimizer, command=None):
+def run(recipe, make, optimizer, begin=None):
     """Train, or go on training, and measure.
 
     Args:
         recipe: A `Recipe`.
-        make: Returns the model.
-        optimizer: Steps of an epoch -> the optimizer.
-        command: The file and its own arguments. Defaults to `None`: the file alone.
+        make: Updates of the whole schedule -> the model.
+        optimizer: Steps of an epoch -> the optimizer of the whole schedule.
+        begin: Of which recipe's best weights, found before, this one begins at. Defaults to
+            `None`: at new ones.
     """
-    command = command or pathlib.Path(sys.argv[0]).name
     parser = argparse.ArgumentParser(description=recipe.name)
-    parser.add_argument("--epochs", type=int, default=recipe.epochs)
-    epochs = parser.parse_args().epochs
-    folder = ROOT / "output" / "ladder" / recipe.name
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=int, help="the first so many of the whole schedule")
+    length.add_argument("--short", type=int, help="so many, with a schedule of their own")
+    parser.add_argument("--batch-size", type=int, default=recipe.batch_size)
+    parser.add_argument("--rate", type=float, default=1e-3, help="highest, with --short")
+    given = parser.parse_known_args()[0]
+    if given.short:
+        recipe = shortened(recipe, given, begin)
+        optimizer = rise_and_fall(given.rate, given.short)
+    epochs = given.epochs or recipe.epochs
+    folder = folder_of(recipe)
     folder.mkdir(parents=True, exist_ok=True)
     best, curve = folder / "best.keras", folder / "curve.csv"
 
@@ -86,7 +102,8 @@ def run(recipe, make, optimizer, command=None):
     val = keras_vae.data.binarize(grey_val, SEED + 1)
     test = keras_vae.data.binarize(images.x_test, SEED)
     steps = len(grey) // recipe.batch_size
-    known = [float(row["val_elbo"]) for row in rows_of(curve)]
+    mode, best_of = ("max", max) if recipe.chosen_by == "val_elbo" else ("min", min)
+    known = [float(row[recipe.chosen_by]) for row in rows_of(curve)]
     if recipe.binarisation == "dynamic":
         x = keras_vae.data.dynamic_binarization(
             grey, recipe.batch_size, SEED, first_epoch=len(known)
@@ -97,7 +114,9 @@ def run(recipe, make, optimizer, command=None):
         options = {"batch_size": recipe.batch_size}
 
     keras.utils.set_random_seed(SEED)
-    vae = make()
+    vae = make(recipe.epochs * steps)
+    if begin is not None:
+        vae.set_weights(keras.saving.load_model(folder_of(begin) / "best.keras").get_weights())
     vae.compile(optimizer(steps))
     start = time.perf_counter()
     vae.fit(
@@ -110,10 +129,10 @@ def run(recipe, make, optimizer, command=None):
             keras.callbacks.CSVLogger(str(curve), append=True),
             keras.callbacks.ModelCheckpoint(
                 str(best),
-                monitor="val_elbo",
-                mode="max",
+                monitor=recipe.chosen_by,
+                mode=mode,
                 save_best_only=True,
-                initial_value_threshold=max(known, default=None),
+                initial_value_threshold=best_of(known, default=None),
             ),
         ],
         **options,
@@ -121,7 +140,7 @@ def run(recipe, make, optimizer, command=None):
     seconds = time.perf_counter() - start
 
     rows = rows_of(curve)
-    bounds = [float(row["val_elbo"]) for row in rows]
+    bounds = [float(row[recipe.chosen_by]) for row in rows]
     vae = keras.saving.load_model(best)
     found = evaluation.log_marginal(vae, test, samples=recipe.samples, seed=SEED)
     print(found)
@@ -130,9 +149,9 @@ def run(recipe, make, optimizer, command=None):
         recipe.name,
         {
             **{k: v for k, v in dataclasses.asdict(recipe).items() if k != "name"},
-            "command": f"python benchmarks/published/{command}",
+            "command": " ".join(["python", "benchmarks/published/" + FILE, *sys.argv[1:]]),
             "epochs_trained": len(rows),
-            "best_epoch": int(np.argmax(bounds)) + 1,
+            "best_epoch": bounds.index(best_of(bounds)) + 1,
             "nats": round(-found.mean, 3),
             "standard_error": round(found.standard_error, 3),
             "gap_to_published": round(-found.mean - recipe.published, 3),
@@ -142,9 +161,32 @@ def run(recipe, make, optimizer, command=None):
             "curve": {
                 "epoch": [int(e) + 1 for e in chosen],
                 "elbo": [round(float(rows[e]["elbo"]), 3) for e in chosen],
-                "val_elbo": [round(bounds[e], 3) for e in chosen],
+                "val_elbo": [round(float(rows[e]["val_elbo"]), 3) for e in chosen],
+                "val_loss": [round(float(rows[e]["val_loss"]), 3) for e in chosen],
             },
         },
+    )
+
+
+def folder_of(recipe):
+    """Where checkpoints and the curve of a recipe lie."""
+    return ROOT / "output" / "ladder" / recipe.name
+
+
+def shortened(recipe, given, begin):
+    """A recipe with a schedule of so many epochs, and what that changes."""
+    change = (
+        f"{given.short} epochs in batches of {given.batch_size}, Adam's rate up to "
+        f"{given.rate:g} over 5 % of the updates and along a cosine to zero"
+    )
+    if begin is not None:
+        change += f", beginning at the weights of '{begin.name}'"
+    return dataclasses.replace(
+        recipe,
+        name=recipe.name + SHORT,
+        epochs=given.short,
+        batch_size=given.batch_size,
+        changes=f"{recipe.changes}; {change}; published: {recipe.epochs} epochs",
     )
 
 
@@ -171,6 +213,20 @@ def write(name, row, file="mnist.npz"):
         "versions": versions(),
     }
     RESULTS.write_text(json.dumps(ladder, indent=2) + "\n")
+
+
+def rise_and_fall(rate, epochs):
+    """Adam whose rate rises over 5 % of the updates and falls along a cosine to zero."""
+
+    def optimizer(steps):
+        rise = epochs * steps // 20
+        return keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(
+                0.0, epochs * steps - rise, warmup_target=rate, warmup_steps=rise
+            )
+        )
+
+    return optimizer
 
 
 def stepwise(rate, factor, epochs):

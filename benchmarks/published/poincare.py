@@ -20,7 +20,7 @@ RECIPE = ladder.Recipe(
 )
 
 
-def make():
+def make(updates):
     return presets.PoincareVAE(
         networks.MLP([600], activation="relu"),
         networks.MLP([600], activation="relu"),

@@ -20,7 +20,7 @@ RECIPE = ladder.Recipe(
 )
 
 
-def make():
+def make(updates):
     return keras_vae.VAE(
         networks.MLP([400]),
         networks.MLP([400]),
