@@ -2,8 +2,8 @@
 
     KERAS_VAE_DATA=... python benchmarks/rate_distortion.py
 
-784-500-500-20, one draw of the bits, 10 epochs at each beta. Results go to
-`results/rate_distortion.json`, the picture to `/output/rate_distortion.png`.
+784-500-500-20, one draw of the bits, 10 epochs at each beta. Results and picture go to
+`results/rate_distortion.json` and `.png`.
 """
 
 import json
@@ -18,7 +18,7 @@ from facts import sha256, versions
 import keras_vae
 from keras_vae import evaluation, likelihoods, networks, objectives, plots, posteriors
 
-ROOT = pathlib.Path(__file__).parents[1]
+RESULTS = pathlib.Path(__file__).parent / "results" / "rate_distortion.json"
 BETAS, EPOCHS, SEED = (0.1, 0.3, 0.6, 1.0, 2.0, 4.0, 10.0), 10, 0
 
 
@@ -42,7 +42,7 @@ def main():
         found = points[beta] = evaluation.rate_distortion(vae, test, seed=SEED)
         table[str(beta)] = {name: round(nats, 2) for name, nats in found._asdict().items()}
         print(beta, found)
-    plots.rate_distortion(points, path=ROOT / "output" / "rate_distortion.png")
+    plots.rate_distortion(points, path=RESULTS.with_suffix(".png"))
     path = pathlib.Path(os.environ.get("KERAS_VAE_DATA", "")) / "mnist.npz"
     result = {
         "command": "python benchmarks/rate_distortion.py",
@@ -53,7 +53,7 @@ def main():
         "nats_by_beta": table,
     }
     text = json.dumps(result, indent=2) + "\n"
-    (ROOT / "benchmarks" / "results" / "rate_distortion.json").write_text(text)
+    RESULTS.write_text(text)
 
 
 if __name__ == "__main__":
