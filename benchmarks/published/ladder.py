@@ -15,6 +15,7 @@ use. The two are not to be compared: static ones overfit.
 import argparse
 import csv
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -38,6 +39,13 @@ SEED, HELD_OUT = 0, 10_000
 FILE = pathlib.Path(sys.argv[0]).name
 # What the name of a row with a schedule of its own ends with.
 SHORT = ", short"
+# Of --short. Muon makes the updates of matrices orthogonal, at Adam's rate for the rest.
+OPTIMIZERS = {
+    "Adam": keras.optimizers.Adam,
+    "Muon": functools.partial(
+        keras.optimizers.Muon, adam_lr_ratio=1.0, weight_decay=0.0, adam_weight_decay=0.0
+    ),
+}
 # Points of a learning curve that are kept.
 POINTS = 50
 
@@ -88,10 +96,11 @@ def run(recipe, make, optimizer, begin=None):
     length.add_argument("--short", type=int, help="so many, with a schedule of their own")
     parser.add_argument("--batch-size", type=int, default=recipe.batch_size)
     parser.add_argument("--rate", type=float, default=1e-3, help="highest, with --short")
+    parser.add_argument("--optimizer", choices=OPTIMIZERS, default="Adam", help="of --short")
     given = parser.parse_known_args()[0]
     if given.short:
         recipe = shortened(recipe, given, begin)
-        optimizer = rise_and_fall(given.rate, given.short)
+        optimizer = rise_and_fall(OPTIMIZERS[given.optimizer], given.rate, given.short)
     epochs = given.epochs or recipe.epochs
     folder = folder_of(recipe)
     folder.mkdir(parents=True, exist_ok=True)
@@ -176,8 +185,8 @@ def folder_of(recipe):
 def shortened(recipe, given, begin):
     """A recipe with a schedule of so many epochs, and what that changes."""
     change = (
-        f"{given.short} epochs in batches of {given.batch_size}, Adam's rate up to "
-        f"{given.rate:g} over 5 % of the updates and along a cosine to zero"
+        f"{given.short} epochs in batches of {given.batch_size}, {given.optimizer}'s rate "
+        f"up to {given.rate:g} over 5 % of the updates and along a cosine to zero"
     )
     if begin is not None:
         change += f", beginning at the weights of '{begin.name}'"
@@ -215,12 +224,12 @@ def write(name, row, file="mnist.npz"):
     RESULTS.write_text(json.dumps(ladder, indent=2) + "\n")
 
 
-def rise_and_fall(rate, epochs):
-    """Adam whose rate rises over 5 % of the updates and falls along a cosine to zero."""
+def rise_and_fall(make, rate, epochs):
+    """One whose rate rises over 5 % of the updates and falls along a cosine to zero."""
 
     def optimizer(steps):
         rise = epochs * steps // 20
-        return keras.optimizers.Adam(
+        return make(
             keras.optimizers.schedules.CosineDecay(
                 0.0, epochs * steps - rise, warmup_target=rate, warmup_steps=rise
             )
