@@ -229,6 +229,14 @@ def test_evaluate_reads_files_and_their_classes(home):
             ("train", "digits", "--kind", "images", "--out", "m.keras", "--resume"),
             "existing file",
         ),
+        (
+            ("train", "ages.csv", "--kind", "counts", "--out", "m.keras"),
+            "leave such rows out: --skip-bad.",
+        ),
+        (
+            ("train", "ages.csv", "--kind", "series", "--out", "m.keras", "--held-out", "2"),
+            "--held-out must be a share of 0 or more and below 1. Received: 2",
+        ),
         (("embed", "digits", "--model", "digits.keras", "--out", "z.txt"), "--out must end in"),
         (("generate", "--model", "wine.keras", "--out", "x.png"), "--out must end in"),
         (("score", "wine.csv", "--model", "digits.keras", "--out", "s.csv"), "DATA must be"),
@@ -250,6 +258,7 @@ def test_errors_in_one_line(home, tmp_path, monkeypatch, arguments, message):
     home, _ = home
     for name in ("digits", "wine.csv", "digits.keras", "wine.keras"):
         (tmp_path / name).symlink_to(home / name)
+    (tmp_path / "ages.csv").write_text("age\n" + "0.5\n7.0\n" * 50)
     monkeypatch.chdir(tmp_path)
     before = set(tmp_path.iterdir())
     done = run(*arguments)

@@ -10,6 +10,7 @@ import importlib
 import json
 import logging
 import os
+import re
 import sys
 import warnings
 import zipfile
@@ -49,6 +50,12 @@ __all__ = [
 
 # What the library and Keras raise for what a user gave them; the rest is a bug.
 _ERRORS = (ImportError, OSError, RuntimeError, TypeError, ValueError)
+# Arguments of loaders that are options too: `window`, or window=10.
+_NAMES = (
+    "channels|form|held_out|ignore|label|length|level|sample_rate|seconds|size|skip_bad|"
+    "stride|window"
+)
+_ARGUMENT = re.compile(rf"`(?P<quoted>{_NAMES})`|\b(?P<given>{_NAMES})=(?P<value>[\w.]*\w)")
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A .keras file.")]
 ModelOption = Annotated[
@@ -90,8 +97,19 @@ def one_line_errors(traceback: bool) -> Iterator[None]:
     except _ERRORS as error:
         if traceback:
             raise
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        typer.echo(f"error: {_in_shell(' '.join(str(error).split()))}", err=True)
         raise typer.Exit(1) from error
+
+
+def _in_shell(text: str) -> str:
+    """What an error calls arguments of Python, by the names that they have in the shell."""
+
+    def option(found: re.Match[str]) -> str:
+        flag = "--" + (found["quoted"] or found["given"]).replace("_", "-")
+        return flag if found["value"] in (None, "True") else f"{flag} {found['value']}"
+
+    text = text.replace("`source`", "DATA").replace("`path`", "--out")
+    return _ARGUMENT.sub(option, text)
 
 
 @contextlib.contextmanager
@@ -201,12 +219,9 @@ def examples(model: VAE, source: str, skip_bad: bool = False) -> Read:
                 )
             found = found["x"]
         return Read(found, [str(row) for row in range(len(found))], None, {})
-    try:
-        with said_skipped():
-            read: Read = schema.read(source, skip_bad)
-            report_skipped(read.skipped, "examples")
-    except ValueError as error:
-        raise ValueError(str(error).replace("`source`", "DATA")) from error
+    with said_skipped():
+        read: Read = schema.read(source, skip_bad)
+        report_skipped(read.skipped, "examples")
     return read
 
 
@@ -219,10 +234,7 @@ def writer(model: VAE, out: str) -> Callable[[Any], Path]:
     from keras_vae.data import Schema
 
     schema = _schema(model) or Schema()
-    try:
-        schema.checked(out)
-    except ValueError as error:
-        raise ValueError(str(error).replace("`path`", "--out")) from error
+    schema.checked(out)
     return lambda x: schema.write(x, out)
 
 
@@ -264,6 +276,8 @@ def _table(facts: dict[str, Any]) -> Table:
         rows = value.items() if isinstance(value, dict) else [("", value)]
         for index, (key, item) in enumerate(rows):
             shown = f"{item:,}" if isinstance(item, int) else str(item)
+            if isinstance(item, list):
+                shown = ", ".join(map(str, item))
             label = name.replace("_", " ") if index == 0 else ""
             table.add_row(Text(label, "bold"), Text(key), Text(shown))
     return table

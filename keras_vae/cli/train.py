@@ -207,10 +207,7 @@ def _source(
         raise ValueError(f"{flag} is no option of --kind {kind}. Leave it out.")
     if "seed" in known:
         given["seed"] = seed
-    try:
-        source: Source = loader(data, held_out=held_out, skip_bad=skip_bad, **given)
-    except ValueError as error:
-        raise ValueError(str(error).replace("`source`", "DATA")) from error
+    source: Source = loader(data, held_out=held_out, skip_bad=skip_bad, **given)
     return source
 
 

@@ -20,6 +20,7 @@ from keras_vae.data.schema import (
     check_rows,
     load_array,
     report_skipped,
+    some,
     whole,
 )
 from keras_vae.data.source import Source, shuffled, split
@@ -65,8 +66,8 @@ class CountSchema(Schema):
             )
         if names is not None and list(names) != list(self.names):
             raise ValueError(
-                f"`source` must have the columns {_some(self.names)} in this order. "
-                f"Received: {_some(names)}."
+                f"`source` must have the columns {some(self.names)} in this order. "
+                f"Received: {some(names)}."
             )
         good = np.ones(len(x), bool)
         for start in range(0, len(x), _ROWS):
@@ -190,7 +191,3 @@ def _whole(rows: Any) -> np.ndarray:
     rows = np.asarray(rows)
     good: np.ndarray = (np.isfinite(rows) & (rows >= 0) & (rows == np.rint(rows))).all(1)
     return good
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(list(names)[:3]) + (", ..." if len(names) > 3 else "")

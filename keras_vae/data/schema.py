@@ -27,6 +27,7 @@ __all__ = [
     "load_array",
     "report_skipped",
     "room",
+    "some",
     "stacked",
     "whole",
 ]
@@ -217,6 +218,11 @@ def room(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     # The file has no name: it is gone when nobody has it open any more.
     with tempfile.TemporaryFile(prefix="keras_vae-") as file:
         return np.memmap(file, dtype, "w+", shape=shape)
+
+
+def some(names: Sequence[str]) -> str:
+    """Names for an error: the first three."""
+    return ", ".join(list(names)[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def stacked(parts: Iterable[np.ndarray], shape: tuple[int, ...], dtype: Any) -> np.ndarray:

@@ -14,7 +14,15 @@ import numpy as np
 
 from keras_vae.arguments import require_integer
 from keras_vae.component import register
-from keras_vae.data.schema import Read, Schema, check_rows, load_array, report_skipped, whole
+from keras_vae.data.schema import (
+    Read,
+    Schema,
+    check_rows,
+    load_array,
+    report_skipped,
+    some,
+    whole,
+)
 from keras_vae.data.source import Source
 from keras_vae.preprocessors import Standardization
 
@@ -60,7 +68,8 @@ class SeriesSchema(Schema):
             all(name.isdigit() for name in names) and len(names) == len(self.names)
         ):
             raise ValueError(
-                f"`source` must have the channels {list(self.names)}. Received: {list(names)}."
+                f"`source` must have the channels {some(self.names)} in this order. "
+                f"Received: {some(names)}."
             )
         windows, found = [], []
         for number, values in enumerate(series):
