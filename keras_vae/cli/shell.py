@@ -276,8 +276,8 @@ def _table(facts: dict[str, Any]) -> Table:
         rows = value.items() if isinstance(value, dict) else [("", value)]
         for index, (key, item) in enumerate(rows):
             shown = f"{item:,}" if isinstance(item, int) else str(item)
-            if isinstance(item, list):
-                shown = ", ".join(map(str, item))
+            if isinstance(item, list) and all(isinstance(one, str) for one in item):
+                shown = ", ".join(item)
             label = name.replace("_", " ") if index == 0 else ""
             table.add_row(Text(label, "bold"), Text(key), Text(shown))
     return table

@@ -17,10 +17,10 @@ from keras_vae.component import register
 from keras_vae.data.schema import (
     Read,
     Schema,
+    check_names,
     check_rows,
     load_array,
     report_skipped,
-    some,
     whole,
 )
 from keras_vae.data.source import Source, shuffled, split
@@ -64,11 +64,8 @@ class CountSchema(Schema):
                 f"`source` must have {len(self.names)} columns and a row or more. Received: "
                 f"shape {tuple(x.shape)}."
             )
-        if names is not None and list(names) != list(self.names):
-            raise ValueError(
-                f"`source` must have the columns {some(self.names)} in this order. "
-                f"Received: {some(names)}."
-            )
+        if names is not None:
+            check_names("columns", self.names, names)
         good = np.ones(len(x), bool)
         for start in range(0, len(x), _ROWS):
             good[start : start + _ROWS] = _whole(x[start : start + _ROWS])

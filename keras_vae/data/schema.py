@@ -20,6 +20,7 @@ from keras_vae.component import FromSignature
 __all__ = [
     "Read",
     "Schema",
+    "check_names",
     "check_rows",
     "files_in",
     "folders",
@@ -27,7 +28,6 @@ __all__ = [
     "load_array",
     "report_skipped",
     "room",
-    "some",
     "stacked",
     "whole",
 ]
@@ -220,9 +220,17 @@ def room(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         return np.memmap(file, dtype, "w+", shape=shape)
 
 
-def some(names: Sequence[str]) -> str:
-    """Names for an error: the first three."""
-    return ", ".join(list(names)[:3]) + (", ..." if len(names) > 3 else "")
+def check_names(what: str, expected: Sequence[str], found: Sequence[str]) -> None:
+    """Check that a source's columns are the model's; the error shows where they part."""
+    if list(found) == list(expected):
+        return
+    pairs = enumerate(zip(expected, found, strict=False))
+    part = next((index for index, (old, new) in pairs if old != new), None)
+    where = "" if part is None else f" Number {part} is {found[part]}, not {expected[part]}."
+    raise ValueError(
+        f"`source` must have the {len(expected)} {what} {_some(expected)} in this order. "
+        f"Received: {len(found)}, {_some(found)}.{where}"
+    )
 
 
 def stacked(parts: Iterable[np.ndarray], shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -263,3 +271,7 @@ def check_rows(path: Path, skip_bad: bool) -> dict[str, str]:
             f"{len(bad)} such in all. Mend the file, or leave them out with skip_bad=True."
         )
     return bad
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(list(names)[:3]) + (", ..." if len(names) > 3 else "")

@@ -17,10 +17,10 @@ from keras_vae.component import register
 from keras_vae.data.schema import (
     Read,
     Schema,
+    check_names,
     check_rows,
     load_array,
     report_skipped,
-    some,
     whole,
 )
 from keras_vae.data.source import Source
@@ -64,13 +64,8 @@ class SeriesSchema(Schema):
 
     def read(self, source: Any, skip_bad: bool = False) -> Read:
         series, names, skipped = _series(source, skip_bad)
-        if list(names) != list(self.names) and not (
-            all(name.isdigit() for name in names) and len(names) == len(self.names)
-        ):
-            raise ValueError(
-                f"`source` must have the channels {some(self.names)} in this order. "
-                f"Received: {some(names)}."
-            )
+        if not all(name.isdigit() for name in names) or len(names) != len(self.names):
+            check_names("channels", self.names, names)
         windows, found = [], []
         for number, values in enumerate(series):
             if len(values) < self.window:
