@@ -221,15 +221,21 @@ def room(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 
 
 def check_names(what: str, expected: Sequence[str], found: Sequence[str]) -> None:
-    """Check that a source's columns are the model's; the error shows where they part."""
+    """Check that a source's columns are those of the model, in their order.
+
+    Raises:
+        ValueError: If they are not, with the first that differs.
+    """
     if list(found) == list(expected):
         return
-    pairs = enumerate(zip(expected, found, strict=False))
-    part = next((index for index, (old, new) in pairs if old != new), None)
-    where = "" if part is None else f" Number {part} is {found[part]}, not {expected[part]}."
+    differing = (
+        f" {name} stands where {wanted} should."
+        for wanted, name in zip(expected, found, strict=False)
+        if name != wanted
+    )
     raise ValueError(
         f"`source` must have the {len(expected)} {what} {_some(expected)} in this order. "
-        f"Received: {len(found)}, {_some(found)}.{where}"
+        f"Received: {len(found)}, {_some(found)}.{next(differing, '')}"
     )
 
 

@@ -75,5 +75,5 @@ def test_series_shorter_than_a_window_are_reported():
 
 def test_other_channels_are_refused():
     schema = data.SeriesSchema(["u"], window=2, stride=1)
-    with pytest.raises(ValueError, match=r"1 channels u in .* Number 0 is w, not u"):
+    with pytest.raises(ValueError, match=r"1 channels u in .* w stands where u should"):
         schema.read(pd.DataFrame({"w": [1.0, 2.0]}))
