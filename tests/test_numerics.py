@@ -122,6 +122,26 @@ def test_fold_in_gives_a_new_key_for_each_number():
     np.testing.assert_array_equal(numerics.fold_in(key, 3), numerics.fold_in(key, np.int64(3)))
 
 
+@pytest.mark.parametrize("compiled", [None, False, True])
+@pytest.mark.parametrize("seed", [(0, 0), (5, 7), (-3, 2**31 - 1), (2**31 - 1, -(2**31))])
+def test_keys_and_noise_are_tensorflows(seed, compiled):
+    def mine(key):
+        specs = {"a": NoiseSpec("normal", (3,)), "b": NoiseSpec("uniform", ())}
+        return numerics.fold_in(key, 9), numerics.draw_noise(specs, [4], key)
+
+    def theirs(key):
+        fold_in = tf.random.experimental.stateless_fold_in
+        first, second, ninth = (fold_in(key, n, alg="philox") for n in (0, 1, 9))
+        normal = tf.random.stateless_normal([4, 3], seed=first, alg="philox")
+        uniform = tf.random.stateless_uniform([4], seed=second, alg="philox")
+        return ninth, {"a": normal, "b": uniform}
+
+    if compiled is not None:
+        mine, theirs = (tf.function(f, jit_compile=compiled) for f in (mine, theirs))
+    key = tf.constant(seed, tf.int32)
+    tf.nest.map_structure(np.testing.assert_array_equal, mine(key), theirs(key))
+
+
 SPECS = {"epsilon": NoiseSpec("normal", (2,)), "u": NoiseSpec("uniform", ())}
 
 

@@ -5,6 +5,9 @@ Floor 2.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -17,6 +20,9 @@ from keras_vae.terms import Context
 __all__ = ["Bernoulli"]
 
 tfd = tfp.distributions
+# Of so many bits at most one logarithm is taken: with more it is no faster, and a product of
+# numbers up to 2 is far from the largest float.
+_FACTORS = 16
 
 
 @register("likelihoods")
@@ -56,9 +62,54 @@ class Bernoulli(Likelihood):
     ) -> tf.Tensor:
         return x * params - tf.nn.softplus(params)
 
+    def log_prob(
+        self,
+        params: tf.Tensor,
+        x: tf.Tensor,
+        mask: tf.Tensor | None = None,
+        context: Context | None = None,
+    ) -> tf.Tensor:
+        if mask is not None:
+            return super().log_prob(params, x, mask, context)
+        return _log_prob_of_bits(params, tf.cast(x, params.dtype), self.event_shape)
+
     def mean(self, params: tf.Tensor) -> tf.Tensor:
         return keras.ops.sigmoid(params)
 
     def sample(self, params: tf.Tensor, seed: int | tf.Tensor | None = None) -> tf.Tensor:
         ones = keyed_noise("uniform", params, seed) < tf.sigmoid(params)
         return tf.cast(ones, params.dtype)
+
+
+def _log_prob_of_bits(
+    logits: tf.Tensor, x: tf.Tensor, event_shape: tuple[int, ...]
+) -> tf.Tensor:
+    """Sum of `x * logits - softplus(logits)` over the event.
+
+    softplus(l) = max(l, 0) + log(1 + exp(-|l|)), and a sum of logarithms is one of a product:
+    they are most of what this density costs. What the rounding of `1 + exp(-|l|)` loses is
+    below 6e-8 nats per bit.
+    """
+    size, rank = math.prod(event_shape), len(event_shape)
+    factors = max(n for n in range(1, _FACTORS + 1) if size % n == 0)
+
+    @tf.custom_gradient
+    def summed(
+        logits: tf.Tensor, x: tf.Tensor
+    ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+        each = tf.reshape(1 + tf.exp(-tf.abs(logits)), [-1, factors, size // factors])
+        logs = tf.reduce_sum(tf.math.log(tf.reduce_prod(each, axis=1)), axis=-1)
+        value = numerics.sum_over_event(x * logits - tf.nn.relu(logits), rank)
+        value -= tf.reshape(logs, tf.shape(logits)[:-rank])
+
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            upstream = upstream[(..., *[None] * rank)]
+            of_x = upstream * logits
+            repeated, _ = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(x), s1=tf.shape(of_x))
+            of_x = tf.reshape(tf.reduce_sum(of_x, repeated), tf.shape(x))
+            return upstream * (x - tf.sigmoid(logits)), of_x
+
+        return value, gradient
+
+    value: tf.Tensor = summed(logits, x)
+    return value

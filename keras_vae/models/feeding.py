@@ -274,7 +274,9 @@ class Fed(Compiled):
         if blocks is None:
             yield None
         elif whole and isinstance(loop, Loop):
-            loop.source = source = InBlocks(self, loop.steps, blocks)
+            # Arrays in memory were looked at as a whole.
+            checked = is_arrays(data.x) and not data.on_disk
+            loop.source = source = InBlocks(self, loop.steps, blocks, checked=checked)
             try:
                 yield source.counted()
             finally:
