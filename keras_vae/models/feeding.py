@@ -274,9 +274,7 @@ class Fed(Compiled):
         if blocks is None:
             yield None
         elif whole and isinstance(loop, Loop):
-            # Arrays in memory were looked at as a whole.
-            checked = is_arrays(data.x) and not data.on_disk
-            loop.source = source = InBlocks(self, loop.steps, blocks, checked=checked)
+            loop.source = source = InBlocks(self, loop.steps, blocks)
             try:
                 yield source.counted()
             finally:

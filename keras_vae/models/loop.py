@@ -77,10 +77,9 @@ class Loop:
 
     def _execute(self, batches: Any, noise: Any, count: int) -> Logs:
         logs: Logs
-        checked = self.source.checked
         before = self._snapshot()
         try:
-            bad, logs = self._run(batches, noise, tf.constant(0), tf.constant(count), checked)
+            bad, logs = self._run(batches, noise, tf.constant(0), tf.constant(count))
         except tf.errors.OpError as error:
             if self._insist:
                 raise
@@ -92,14 +91,13 @@ class Loop:
                 stacklevel=2,
             )
             self._run = tf.function(self._run_steps, autograph=False)
-            bad, logs = self._run(batches, noise, tf.constant(0), tf.constant(count), checked)
+            bad, logs = self._run(batches, noise, tf.constant(0), tf.constant(count))
         if not bad.numpy().any():
             return logs
         _restore(before)
         for step in range(count):
             before = self._snapshot()
-            one = tf.constant(step), tf.constant(step + 1)
-            bad, logs = self._run(batches, noise, *one, checked)
+            bad, logs = self._run(batches, noise, tf.constant(step), tf.constant(step + 1))
             if bad.numpy().any():
                 _restore(before)
                 self._model.state.record(bad)
@@ -117,7 +115,7 @@ class Loop:
         return [v.value.read_value() for v in self._variables()]
 
     def _run_steps(
-        self, batches: Any, noise: Any, first: tf.Tensor, stop: tf.Tensor, checked: bool
+        self, batches: Any, noise: Any, first: tf.Tensor, stop: tf.Tensor
     ) -> tuple[tf.Tensor, Logs]:
         """Steps from `first` to before `stop`; which watched terms were bad, and the logs."""
         model = self._model
@@ -127,7 +125,7 @@ class Loop:
 
         def run(step: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             batch, drawn = tf.nest.map_structure(lambda t: tf.gather(t, step), (batches, noise))
-            return step + 1, model.unguarded_step(batch, drawn, checked=checked)
+            return step + 1, model.unguarded_step(batch, drawn)
 
         none = tf.zeros([len(model.state.watched)], tf.bool)
         _, bad = tf.while_loop(goes_on, run, [first, none], parallel_iterations=1)

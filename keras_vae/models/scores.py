@@ -105,7 +105,7 @@ class Scores(InBatches):
         """
         self._require_density("log_marginal")
         require_integer("samples", samples)
-        chunk = max(1, min(samples, 4 * ROWS // batch_size))
+        chunk = max(1, min(samples, ROWS // batch_size))
 
         def log_marginal(
             x: tf.Tensor, key: tf.Tensor, condition: Any = None

@@ -39,14 +39,11 @@ class Source(abc.ABC):
     Args:
         model: A compiled `BoundModel`.
         steps: Batches given out at a time, at most.
-        checked: Whether all of them are known to be finite and in the support. Defaults to
-            `False`.
     """
 
-    def __init__(self, model: Any, steps: int, *, checked: bool = False) -> None:
+    def __init__(self, model: Any, steps: int) -> None:
         self.model = model
         self.steps = steps
-        self.checked = checked
         self._pass: Any = None  # the iterator seen last
         self._draw = tf.function(self._drawn, autograph=False)
 
@@ -153,13 +150,10 @@ class InBlocks(Source):
         model: A compiled `BoundModel`.
         steps: Batches given out at a time, at most.
         blocks: What makes them.
-        checked: As in `Source`.
     """
 
-    def __init__(
-        self, model: Any, steps: int, blocks: Blocks, *, checked: bool = False
-    ) -> None:
-        super().__init__(model, steps, checked=checked)
+    def __init__(self, model: Any, steps: int, blocks: Blocks) -> None:
+        super().__init__(model, steps)
         self._all = blocks
         self._rows = blocks.batch_size
         self._flat = tf.nest.flatten(blocks.spec)

@@ -107,18 +107,13 @@ class BoundModel(Fed):
         x = self.unpack(data).x
         return self.draw_noise(x, self.state.key(training=True, ahead=ahead))
 
-    def unguarded_step(self, data: Any, noise: Noise, *, checked: bool) -> tf.Tensor:
+    def unguarded_step(self, data: Any, noise: Noise) -> tf.Tensor:
         """One update with that noise, finite or not; of `WATCHED`, what was bad.
 
         Gradients are not looked at.
-
-        Args:
-            data: As in `train_step`.
-            noise: As from `draw_noise`.
-            checked: Whether data are known to be finite and in the support.
         """
         batch = self.unpack(data)
-        outcome, gradients = self._differentiate(batch, noise, checked=checked)
+        outcome, gradients = self._differentiate(batch, noise)
         iterations = tf.identity(tf.convert_to_tensor(self.optimizer.iterations))
         self.optimizer.apply(gradients, self.trainable_variables)
         self._count_updates(iterations)
@@ -133,9 +128,7 @@ class BoundModel(Fed):
         outcome = self._evaluate_batch(batch, noise, training=False)
         return self._log(batch, outcome)
 
-    def _evaluate_batch(
-        self, batch: Batch, noise: Noise, *, training: bool, checked: bool = False
-    ) -> _Outcome:
+    def _evaluate_batch(self, batch: Batch, noise: Noise, *, training: bool) -> _Outcome:
         x, target, _, weight, (raw, raw_target) = batch
         condition = self.conditions.prepared(batch.condition, x)
         if condition is not None and training and "condition" in noise:
@@ -170,18 +163,17 @@ class BoundModel(Fed):
             logs.update(part.scheduled(context))
 
         watched = {
+            "x": [x, target]
+            if self.missing is None
+            else [_without_nan(x), _without_nan(target)],
             "log_likelihood": [terms.log_likelihood],
             "log_prior": [terms.log_prior],
             "log_posterior": [terms.log_posterior],
             "kl": [terms.kl],
             "loss": [loss],
         }
-        if not checked:
-            known = [x, target]
-            watched["x"] = known if self.missing is None else [_without_nan(t) for t in known]
         finite = {name: update.all_finite(tensors) for name, tensors in watched.items()}
-        if not checked:
-            finite["support"] = ~self.likelihood.violations(target)
+        finite["support"] = ~self.likelihood.violations(target)
         decoded = raw_target
         if self._compile_metrics is not None:
             given = batch.condition is not None
@@ -197,10 +189,10 @@ class BoundModel(Fed):
         return Bound(*(local_part(v, terms) for v in bound))
 
     def _differentiate(
-        self, batch: Batch, noise: Noise, *, checked: bool = False
+        self, batch: Batch, noise: Noise
     ) -> tuple[_Outcome, list[tf.Tensor | None]]:
         with tf.GradientTape() as tape:
-            outcome = self._evaluate_batch(batch, noise, training=True, checked=checked)
+            outcome = self._evaluate_batch(batch, noise, training=True)
             scaled_loss = self.optimizer.scale_loss(outcome.loss)
         return outcome, tape.gradient(scaled_loss, self.trainable_variables)
 

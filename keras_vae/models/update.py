@@ -5,6 +5,7 @@ Floor 4.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ def scales_loss(optimizer: keras.optimizers.Optimizer) -> bool:
 def all_finite(tensors: Sequence[tf.Tensor | None]) -> tf.Tensor:
     """Whether all numbers are finite, as a boolean scalar."""
     # A sum is one pass over memory and is finite only if every term is.
-    sums = [tf.reduce_sum(_values(t)) for t in tensors if t is not None]
+    sums = [tf.reduce_sum(_rows_summed(_values(t))) for t in tensors if t is not None]
     if not sums:
         return tf.constant(True)
     return tf.reduce_all([tf.math.is_finite(s) for s in sums])
@@ -123,3 +124,14 @@ def _if(condition: tf.Tensor, branch: Callable[[], Any]) -> None:
 
 def _values(tensor: Any) -> tf.Tensor:
     return tensor.values if isinstance(tensor, tf.IndexedSlices) else tensor
+
+
+def _rows_summed(tensor: tf.Tensor) -> tf.Tensor:
+    """Sums over the axes after the first, as a product with ones.
+
+    XLA on a CPU takes eight times as long to reduce a batch of images to one sum.
+    """
+    if not tensor.shape.rank or None in tensor.shape[1:]:
+        return tensor
+    rows = tf.reshape(tensor, [-1, math.prod(tensor.shape[1:])])
+    return tf.linalg.matvec(rows, tf.ones([rows.shape[1]], rows.dtype))
