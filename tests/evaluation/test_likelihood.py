@@ -52,12 +52,12 @@ def within(found, exact, errors):
 def test_more_samples_approach_the_exact_value_from_below(linear):
     vae, x, exact = linear
     gaps = []
-    for samples in (1, 10, 100, 5000):
+    for samples in (1, 10, 100):
         found = log_marginal(vae, x, samples=samples, **QUIET)
         gaps.append(np.mean(exact - found.values))
-    assert all(later < sooner for sooner, later in itertools.pairwise(gaps))
-    assert gaps[0] > 0.1
-    within(found, exact, 2)
+    # With more of them the gap is smaller than its standard error, 0.035 for 100 samples.
+    assert all(later < sooner - 0.1 for sooner, later in itertools.pairwise(gaps))
+    within(log_marginal(vae, x, samples=5000, **QUIET), exact, 2)
 
 
 def test_standard_errors_are_those_of_repetitions(linear):
