@@ -106,20 +106,19 @@ def run(recipe, make, optimizer, begin=None):
     folder.mkdir(parents=True, exist_ok=True)
     best, curve = folder / "best.keras", folder / "curve.csv"
 
-    images = keras_vae.data.load_mnist()
-    grey, grey_val = images.x_train[:-HELD_OUT], images.x_train[-HELD_OUT:]
-    val = keras_vae.data.binarize(grey_val, SEED + 1)
-    test = keras_vae.data.binarize(images.x_test, SEED)
-    steps = len(grey) // recipe.batch_size
+    bits = static_bits()
+    val, test = bits["val"], bits["test"]
+    steps = len(bits["train"]) // recipe.batch_size
     mode, best_of = ("max", max) if recipe.chosen_by == "val_elbo" else ("min", min)
     known = [float(row[recipe.chosen_by]) for row in rows_of(curve)]
     if recipe.binarisation == "dynamic":
+        grey = keras_vae.data.load_mnist().x_train
         x = keras_vae.data.dynamic_binarization(
-            grey, recipe.batch_size, SEED, first_epoch=len(known)
+            grey[:-HELD_OUT], recipe.batch_size, SEED, first_epoch=len(known)
         )
         options = {}
     else:
-        x = keras_vae.data.binarize(grey, SEED + 2)
+        x = bits["train"]
         options = {"batch_size": recipe.batch_size}
 
     keras.utils.set_random_seed(SEED)
@@ -175,6 +174,20 @@ def run(recipe, make, optimizer, begin=None):
             },
         },
     )
+
+
+def static_bits():
+    """MNIST drawn once: to train on, held out, and for the test."""
+    images = keras_vae.data.load_mnist()
+    parts = {
+        "test": images.x_test,
+        "val": images.x_train[-HELD_OUT:],
+        "train": images.x_train[:-HELD_OUT],
+    }
+    return {
+        name: keras_vae.data.binarize(grey, SEED + index)
+        for index, (name, grey) in enumerate(parts.items())
+    }
 
 
 def folder_of(recipe):

@@ -271,16 +271,19 @@ class Fed(Compiled):
         for_keras = ("validation_split", "class_weight", "steps_per_epoch")
         whole = not any(options.get(name) for name in for_keras)
         blocks = blocks_to_train_on(self, data, rows, options, whole=whole)
-        if blocks is None:
-            yield None
-        elif whole and isinstance(loop, Loop):
+        source = None
+        if whole and blocks is not None and isinstance(loop, Loop):
             loop.source = source = InBlocks(self, loop.steps, blocks)
-            try:
+        try:
+            if source is not None:
                 yield source.counted()
-            finally:
+            else:
+                yield None if blocks is None else blocks.untuned_batches()
+        finally:
+            if isinstance(loop, Loop):
+                loop.source.end()
+            if source is not None:
                 loop.source = Stream(self, loop.steps)  # and let go of the arrays
-        else:
-            yield blocks.untuned_batches()
 
     def wanted(self, *, supported: bool) -> Wanted:
         """What raw data must be; `supported`: in the likelihood's support."""

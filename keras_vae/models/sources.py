@@ -6,7 +6,7 @@ Floor 4.
 from __future__ import annotations
 
 import abc
-import weakref
+import threading
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -54,8 +54,9 @@ class Source(abc.ABC):
             iterator: Keras's, another one for each pass over the data.
             limit: How many at most, one of another size included.
         """
-        if self._pass is None or self._pass() is not iterator:
-            self._pass = weakref.ref(iterator)
+        if self._pass is not iterator:
+            self.end()
+            self._pass = iterator
             self.begin()
         taken = self.give(iterator, limit)
         if not taken.number:
@@ -65,6 +66,17 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def begin(self) -> None:
         """Begin a pass over the data."""
+
+    def end(self) -> None:
+        """Let go of the iterator seen last.
+
+        In a thread, which has the last reference by then: to end a pass over a data set that it
+        tunes, TensorFlow waits up to a second, asleep.
+        """
+        if self._pass is not None:
+            thread = threading.Thread(target=lambda _: None, args=(self._pass,))
+            self._pass = None
+            thread.start()
 
     @abc.abstractmethod
     def give(self, iterator: Any, limit: int) -> Taken:

@@ -1,5 +1,8 @@
 """Many steps in one program: the numbers of Keras's own loop, whatever the data."""
 
+import threading
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -227,6 +230,32 @@ def test_what_a_data_set_cannot_be_given_with_is_refused(make_vae, digits, name)
     vae.compile("adam", jit_compile=True)
     with pytest.raises(ValueError, match=f"`{name}s?` should not be passed"):
         vae.fit(bits, **{name: digits[:32]}, verbose=0)
+
+
+def test_iterators_end_in_threads_of_their_own(make_vae, digits, monkeypatch):
+    """TensorFlow may wait a second there, and the next epoch would wait with it."""
+    ended_by, threads, take = [], [], Stream.take
+
+    def watched(source, iterator, limit):
+        if source._pass is not iterator:
+            weakref.finalize(iterator, lambda: ended_by.append(threading.current_thread()))
+        return take(source, iterator, limit)
+
+    class Thread(threading.Thread):
+        def start(self):
+            threads.append(self)
+            super().start()
+
+    monkeypatch.setattr(Stream, "take", watched)
+    monkeypatch.setattr("keras_vae.models.sources.threading.Thread", Thread)
+    vae = make_vae()
+    vae.compile("adam", jit_compile=True)
+    batches = tf.data.Dataset.from_tensor_slices(digits[:64]).batch(16)
+    vae.fit(batches, epochs=3, verbose=0)
+    for thread in threads:
+        thread.join()
+    assert len(threads) == 3
+    assert {*ended_by} == {*threads}
 
 
 def test_arrays_are_let_go_of(make_vae, digits):
