@@ -88,11 +88,11 @@ IMPORTS = (
 )
 
 
-def make_peers(folder):
+def make_peers(folder, requirements=PEERS):
     venv.create(folder, with_pip=True)
     python = pathlib.Path(folder) / "bin" / "python"
-    for requirement in PEERS:
-        subprocess.run([python, "-m", "pip", "install", "-q", requirement], check=True)
+    for requirement in requirements:
+        subprocess.run([python, "-m", "pip", "install", "-q", *requirement.split()], check=True)
     return str(python)
 
 
