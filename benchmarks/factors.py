@@ -1,9 +1,9 @@
 """Scores of disentanglement beside disentanglement_lib's own: `python benchmarks/factors.py`.
 
-On codes made of 3,000 draws of three independent factors with 4, 3 and 5 values. The library gets
-an environment of its own, made here unless `--peers PYTHON` names one. Ours are means of one
-score on all examples for each of five seeds of splits, trees and pairs, with their spread; the
-library's is one run. Results go to `results/factors.json`.
+On codes made of 3,000 draws of three independent factors with 4, 3 and 5 values. The library
+gets an environment of its own, made here unless `--peers PYTHON` names one. Ours are means of
+one score on all examples for each of five seeds of splits, trees and pairs, with their spread;
+the library's is one run. Results go to `results/factors.json`.
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """Scores of codes by disentanglement_lib: `SCRIPT FILE`.
 
-The `.npz` file has `factors` and, for each kind of codes, an array of its name, all with one row
-for each example. The scores go to standard output as JSON. disentanglement_lib 1.5 was written for
-TensorFlow 1, which its scores do not use but through the part of gin that is for TensorFlow:
-gin itself stands in for that.
+The `.npz` file has `factors` and, for each kind of codes, an array of its name, all with one
+row for each example. The scores go to standard output as JSON. disentanglement_lib 1.5 was
+written for TensorFlow 1, which its scores do not use but through the part of gin that is for
+TensorFlow: gin itself stands in for that.
 """
 
 import json
