@@ -29,6 +29,22 @@ def load(source, **options):
         return data.from_table(source, label="class", **options)
 
 
+def test_parquet_comes_back_with_its_types(frame, tmp_path):
+    frame["city"] = frame["city"].astype("category")
+    frame["children"] = frame["children"].astype("Int64")
+    frame["owner"] = np.arange(80) % 3 == 0
+    frame.to_parquet(tmp_path / "x.parquet", index=False)
+    source = load(tmp_path / "x.parquet")
+    assert source.schema.table.kinds == ["real", "categorical", "poisson", "binary"]
+    written = source.schema.write(source.x_test, tmp_path / "y.parquet")
+    back = pd.read_parquet(written)
+    assert [str(t) for t in back.dtypes] == ["float64", "category", "Int64", "bool"]
+    np.testing.assert_array_equal(source.schema.read(written).x, source.x_test)
+    (tmp_path / "x.parquet").write_bytes(b"not a table")
+    with pytest.raises(ValueError, match=r"x\.parquet"):
+        data.from_table(tmp_path / "x.parquet")
+
+
 def test_columns_are_told_and_the_useless_left_out(frame, tmp_path):
     frame.to_csv(tmp_path / "x.csv", index=False)
     source = load(tmp_path / "x.csv")
