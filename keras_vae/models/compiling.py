@@ -12,6 +12,7 @@ import keras
 
 from keras_vae.models import update
 from keras_vae.models.loop import Loop
+from keras_vae.models.passes import KerasLoop
 from keras_vae.objectives import Objective
 from keras_vae.posteriors import Posterior
 
@@ -170,11 +171,12 @@ class Compiled(keras.Model):
         if self.train_function is not None and not force:
             return
         super().make_train_function(force)
+        plain = self.train_function
         if self._in_one_program:
             insist = self._chosen["jit_compile"] is True
-            self.train_function = Loop(
-                self, self.steps_per_execution, self.train_function, insist=insist
-            )
+            self.train_function = Loop(self, self.steps_per_execution, plain, insist=insist)
+        else:
+            self.train_function = KerasLoop(plain)
 
     def _gains_by_xla(self, steps: int, rows: int) -> bool:
         """Whether XLA, which Keras does not use on a CPU, makes a training faster there."""

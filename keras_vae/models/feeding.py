@@ -33,6 +33,7 @@ from keras_vae.models.given import (
 )
 from keras_vae.models.guard import FiniteGuard
 from keras_vae.models.loop import Loop
+from keras_vae.models.passes import KerasLoop
 from keras_vae.models.sources import InBlocks, Stream
 from keras_vae.models.state import TrainingState
 from keras_vae.posteriors import Posterior
@@ -280,8 +281,8 @@ class Fed(Compiled):
             else:
                 yield None if blocks is None else blocks.untuned_batches()
         finally:
-            if isinstance(loop, Loop):
-                loop.source.end()
+            if isinstance(loop, (Loop, KerasLoop)):
+                loop.end()
             if source is not None:
                 loop.source = Stream(self, loop.steps)  # and let go of the arrays
 

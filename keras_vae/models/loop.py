@@ -75,6 +75,10 @@ class Loop:
             raise StopIteration
         return logs
 
+    def end(self) -> None:
+        """End a training."""
+        self.source.end()
+
     def _execute(self, batches: Any, noise: Any, count: int) -> Logs:
         logs: Logs
         before = self._snapshot()

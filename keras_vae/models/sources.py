@@ -6,13 +6,13 @@ Floor 4.
 from __future__ import annotations
 
 import abc
-import threading
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from keras_vae.data.blocks import Blocks
 from keras_vae.data.buffers import tensor_of
+from keras_vae.models.passes import Pass
 
 __all__ = ["InBlocks", "Source", "Stream", "Taken"]
 
@@ -44,7 +44,7 @@ class Source(abc.ABC):
     def __init__(self, model: Any, steps: int) -> None:
         self.model = model
         self.steps = steps
-        self._pass: Any = None  # the iterator seen last
+        self._pass = Pass()
         self._draw = tf.function(self._drawn, autograph=False)
 
     def take(self, iterator: Any, limit: int) -> Taken:
@@ -54,9 +54,7 @@ class Source(abc.ABC):
             iterator: Keras's, another one for each pass over the data.
             limit: How many at most, one of another size included.
         """
-        if self._pass is not iterator:
-            self.end()
-            self._pass = iterator
+        if self._pass.begins(iterator):
             self.begin()
         taken = self.give(iterator, limit)
         if not taken.number:
@@ -68,15 +66,8 @@ class Source(abc.ABC):
         """Begin a pass over the data."""
 
     def end(self) -> None:
-        """Let go of the iterator seen last.
-
-        In a thread, which has the last reference by then: to end a pass over a data set that it
-        tunes, TensorFlow waits up to a second, asleep.
-        """
-        if self._pass is not None:
-            thread = threading.Thread(target=lambda _: None, args=(self._pass,))
-            self._pass = None
-            thread.start()
+        """End a training."""
+        self._pass.end()
 
     @abc.abstractmethod
     def give(self, iterator: Any, limit: int) -> Taken:

@@ -12,6 +12,7 @@ import keras_vae
 from keras_vae.component import register
 from keras_vae.data.arrays import Arrays
 from keras_vae.models.loop import Loop
+from keras_vae.models.passes import Pass
 from keras_vae.models.sources import InBlocks, Stream
 from tests.models.support import largest_difference, weights_of
 
@@ -232,26 +233,26 @@ def test_what_a_data_set_cannot_be_given_with_is_refused(make_vae, digits, name)
         vae.fit(bits, **{name: digits[:32]}, verbose=0)
 
 
-def test_iterators_end_in_threads_of_their_own(make_vae, digits, monkeypatch):
+@pytest.mark.parametrize("loop", [False, True])
+def test_iterators_end_in_threads_of_their_own(make_vae, digits, monkeypatch, loop):
     """TensorFlow may wait a second there, and the next epoch would wait with it."""
-    ended_by, threads, take = [], [], Stream.take
+    ended_by, threads, begins = [], [], Pass.begins
 
-    def watched(source, iterator, limit):
-        if source._pass is not iterator:
+    def watched(present, iterator):
+        if begins(present, iterator):
             weakref.finalize(iterator, lambda: ended_by.append(threading.current_thread()))
-        return take(source, iterator, limit)
+            return True
+        return False
 
     class Thread(threading.Thread):
         def start(self):
             threads.append(self)
             super().start()
 
-    monkeypatch.setattr(Stream, "take", watched)
-    monkeypatch.setattr("keras_vae.models.sources.threading.Thread", Thread)
-    vae = make_vae()
-    vae.compile("adam", jit_compile=True)
+    monkeypatch.setattr(Pass, "begins", watched)
+    monkeypatch.setattr("keras_vae.models.passes.threading.Thread", Thread)
     batches = tf.data.Dataset.from_tensor_slices(digits[:64]).batch(16)
-    vae.fit(batches, epochs=3, verbose=0)
+    trained(make_vae, batches, loop=loop, epochs=3)
     for thread in threads:
         thread.join()
     assert len(threads) == 3
