@@ -41,7 +41,8 @@ def main():
         "pythae": RECIPE.pythae,
         "changes": "pythae 0.1.2 and its own trainer and get_nll; other bits, for static "
         "MNIST is drawn here",
-        "command": f"python benchmarks/published/{ladder.FILE} --peers PYTHON",
+        "command": f"python benchmarks/published/{ladder.FILE} --peers PYTHON "
+        f"--epochs {given.epochs}",
         "epochs_trained": len(losses),
         "best_epoch": int(losses[:, 1].argmin()) + 1,
         "nats": round(found["nats"], 3),
