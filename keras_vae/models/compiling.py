@@ -18,10 +18,10 @@ from keras_vae.posteriors import Posterior
 
 __all__ = ["Compiled"]
 
-# Steps run by one call from Python, unless `compile` is told otherwise: of Keras's loop, and at
-# most of the loop in one program, whose batches may take so many bytes.
-_STEPS_PER_EXECUTION = 10
-_STEPS_IN_ONE_PROGRAM, _BYTES_IN_ONE_PROGRAM = 50, 2**26
+# Steps run by one call from Python, unless `compile` is told otherwise, at most where they are
+# one program, whose batches may take so many bytes.
+_STEPS_PER_EXECUTION, _STEPS_UNDER_XLA = 10, 50
+_BYTES_IN_ONE_PROGRAM = 2**26
 # XLA takes seconds to compile: a training must take this long for it to repay, by an estimate
 # of so much for a step and for each operation on a number in it.
 _SECONDS_THAT_REPAY_XLA, _SECONDS_OF_STEP, _SECONDS_OF_OPERATION = 5.0, 2e-3, 1e-11
@@ -112,7 +112,7 @@ class Compiled(keras.Model):
             **kwargs,
         )
         self._chosen = {"jit_compile": jit_compile, "steps_per_execution": steps_per_execution}
-        self._in_one_program = False
+        self._in_one_program = self._under_xla = False
         # Now rather than in the first step: a model saved before it was trained loads, and no
         # branch of the step has to make variables.
         if self.optimizer is not None and not self.optimizer.built:
@@ -150,8 +150,8 @@ class Compiled(keras.Model):
             and not self.run_eagerly
             and self.distribute_strategy.num_replicas_in_sync == 1
             and not update.scales_loss(self.optimizer)
-            and (self.jit_compile or self._gains_by_xla(steps, rows))
         )
+        under_xla = self.jit_compile or self._gains_by_xla(steps, rows)
         several: Any = self._chosen["steps_per_execution"]
         if several is None and in_one_program:
             numbers = sum(
@@ -159,11 +159,13 @@ class Compiled(keras.Model):
             )
             numbers = self.objective.samples * numbers + math.prod(self.event_shape)
             fitting = _BYTES_IN_ONE_PROGRAM // (4 * rows * numbers)
-            several = max(1, min(_STEPS_IN_ONE_PROGRAM, fitting))
+            most = _STEPS_UNDER_XLA if under_xla else _STEPS_PER_EXECUTION
+            several = max(1, min(most, fitting))
         elif several is None:
             several = self._several
-        if (in_one_program, several) != (self._in_one_program, self.steps_per_execution):
-            self._in_one_program, self.steps_per_execution = in_one_program, several
+        chosen = in_one_program, under_xla, several
+        if chosen != (self._in_one_program, self._under_xla, self.steps_per_execution):
+            self._in_one_program, self._under_xla, self.steps_per_execution = chosen
             self.train_function = self.test_function = None
 
     def make_train_function(self, force: bool = False) -> None:
@@ -174,7 +176,9 @@ class Compiled(keras.Model):
         plain = self.train_function
         if self._in_one_program:
             insist = self._chosen["jit_compile"] is True
-            self.train_function = Loop(self, self.steps_per_execution, plain, insist=insist)
+            self.train_function = Loop(
+                self, self.steps_per_execution, plain, xla=self._under_xla, insist=insist
+            )
         else:
             self.train_function = KerasLoop(plain)
 

@@ -1,9 +1,9 @@
 """Many training steps in one program.
 
-Keras compiles one step. XLA is given the loop over the steps here, so that weights and the
-optimizer's slots stay in place from one step to the next, and no step has a branch to keep bad
-numbers out: an execution that comes out with any is taken back, and repeated step by step up
-to the one that made them.
+Keras compiles one step. Here TensorFlow, or XLA, is given the loop over the steps, so that
+weights and the optimizer's slots stay in place from one step to the next, and no step has a
+branch to keep bad numbers out: an execution that comes out with any is taken back, and repeated
+step by step up to the one that made them.
 
 Floor 4.
 """
@@ -27,27 +27,33 @@ Logs = dict[str, Any]
 class Loop:
     """Runs up to so many steps of a model on an iterator of batches.
 
-    Batches and noise are made outside of XLA: the noise has the numbers of Keras's own loop.
-    XLA compiles anew for each shape, so that batches of another size than the first are left
-    to that loop.
+    Batches and noise are made outside of the program: the noise has the numbers of Keras's own
+    loop. XLA compiles anew for each shape, and batches are stacked, so that those of another
+    size than the first are left to that loop.
 
     Args:
         model: A compiled `BoundModel`.
         steps: Steps of one execution.
         plain: Keras's own function `iterator -> logs`.
-        insist: Whether a model that XLA cannot compile is an error; else TensorFlow runs the
-            same loop.
+        xla: Whether XLA compiles the loop.
+        insist: Whether a model that XLA cannot compile is an error; else TensorFlow runs it.
     """
 
     def __init__(
-        self, model: Any, steps: int, plain: Callable[[Any], Logs], *, insist: bool
+        self,
+        model: Any,
+        steps: int,
+        plain: Callable[[Any], Logs],
+        *,
+        xla: bool,
+        insist: bool,
     ) -> None:
         self.source: Source = Stream(model, steps)
         self.steps = steps
         self._model = model
         self._plain = plain
-        self._insist = insist
-        self._run = tf.function(self._run_steps, autograph=False, jit_compile=True)
+        self._may_do_without = xla and not insist
+        self._run = tf.function(self._run_steps, autograph=False, jit_compile=xla)
         # All at once: with a call for each it took two steps of a small net, not half a step.
         self._read = tf.function(self._values, autograph=False)
 
@@ -85,7 +91,7 @@ class Loop:
         try:
             bad, logs = self._run(batches, noise, tf.constant(0), tf.constant(count))
         except tf.errors.OpError as error:
-            if self._insist:
+            if not self._may_do_without:
                 raise
             # Nothing was run: it was not compiled.
             warnings.warn(
@@ -94,6 +100,7 @@ class Loop:
                 f"{error.message.splitlines()[0]}",
                 stacklevel=2,
             )
+            self._may_do_without = False
             self._run = tf.function(self._run_steps, autograph=False)
             bad, logs = self._run(batches, noise, tf.constant(0), tf.constant(count))
         if not bad.numpy().any():

@@ -2,14 +2,32 @@
 on whichever replica, in whichever batch and at whichever step it is seen.
 """
 
+import contextlib
+from unittest import mock
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 import keras_vae
 from keras_vae.component import register
+from keras_vae.models.training import BoundModel
 from keras_vae.objectives import Objective
 from keras_vae.terms import Bound
+
+LOOPS = ("keras", "tensorflow", "xla")
+
+
+def compile_for(vae, loop, **options):
+    """Compile for one of `LOOPS`: Keras's, or the one in one program."""
+    vae.compile("adam", jit_compile=loop == "xla", **options)
+
+
+def steps_by(loop):
+    """Where `fit` has that of `LOOPS`: Keras's is for models with a step of their own."""
+    if loop == "keras":
+        return mock.patch.object(BoundModel, "repeats_its_step", False)
+    return contextlib.nullcontext()
 
 
 @register("tests")

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import keras_vae
 from keras_vae.component import register
-from tests.models.support import largest_difference
+from tests.models.support import LOOPS, compile_for, largest_difference, steps_by
 
 
 @register("tests")
@@ -56,27 +56,23 @@ def state_of(vae):
 
 
 @pytest.mark.parametrize(
-    ("what", "named", "jit_compile"),
-    [
-        ("value", "log_likelihood, loss", False),
-        pytest.param("value", "log_likelihood, loss", True, marks=pytest.mark.thorough),
-        ("gradient", "gradients", False),
-        ("gradient", "gradients", True),
-    ],
+    ("what", "named"), [("value", "log_likelihood, loss"), ("gradient", "gradients")]
 )
-def test_training_stops_and_names_the_term(make_vae, digits, what, named, jit_compile):
+@pytest.mark.parametrize("loop", LOOPS)
+def test_training_stops_and_names_the_term(make_vae, digits, what, named, loop):
     def compiled():
         keras.utils.set_random_seed(0)
         vae = make_vae(likelihood=ExplodesAtStep(5, what))
-        vae.compile("adam", jit_compile=jit_compile, steps_per_execution=3)
+        compile_for(vae, loop, steps_per_execution=3)
         return vae
 
     good, stopped = compiled(), compiled()
-    keras.utils.set_random_seed(0)
-    good.fit(digits[: 5 * 32], shuffle=False, verbose=0)
-    keras.utils.set_random_seed(0)
-    with pytest.raises(FloatingPointError, match=f"at training step 5: {named}") as error:
-        stopped.fit(digits[: 9 * 32], shuffle=False, verbose=0)
+    with steps_by(loop):
+        keras.utils.set_random_seed(0)
+        good.fit(digits[: 5 * 32], shuffle=False, verbose=0)
+        keras.utils.set_random_seed(0)
+        with pytest.raises(FloatingPointError, match=f"at training step 5: {named}") as error:
+            stopped.fit(digits[: 9 * 32], shuffle=False, verbose=0)
     assert "after 5 updates" in str(error.value)
     assert largest_difference(state_of(good), state_of(stopped)) == 0
     assert int(stopped.state.step) == 5
@@ -87,12 +83,13 @@ def test_unguarded_step_would_have_lost_the_weights(make_vae, digits, monkeypatc
     monkeypatch.setattr("keras_vae.models.update._if", lambda condition, branch: branch())
     vae = make_vae(likelihood=ExplodesAtStep(2, "gradient"))
     vae.compile("adam")
-    with pytest.raises(FloatingPointError):
+    with steps_by("keras"), pytest.raises(FloatingPointError):
         vae.fit(digits[:128], verbose=0)
     assert np.isnan(vae.decoder.weights[0].numpy()).any()
 
 
-def test_moving_averages_are_kept_too(digits):
+@pytest.mark.parametrize("loop", ["keras", "tensorflow"])
+def test_moving_averages_are_kept_too(digits, loop):
     vae = keras_vae.VAE(
         encoder=keras_vae.networks.ConvEncoder([4], batch_normalization=True),
         decoder=keras_vae.networks.ConvDecoder([4], batch_normalization=True),
@@ -100,30 +97,33 @@ def test_moving_averages_are_kept_too(digits):
         likelihood=keras_vae.likelihoods.Normal("optimal"),
         event_shape=(8, 8, 1),
     )
-    vae.compile("adam")
-    vae.fit(digits[:64], verbose=0)
-    before = [v.numpy() for v in vae.weights if v.dtype == "float32"]
+    compile_for(vae, loop)
     x = digits[:64].copy()
     x[40, 2, 3] = np.inf
     dataset = tf.data.Dataset.from_tensor_slices(x).batch(64)
-    with pytest.raises(ValueError, match=r"data of training step 2 is not finite \(NaN or inf"):
-        vae.fit(dataset, verbose=0)
-    after = [v.numpy() for v in vae.weights if v.dtype == "float32"]
-    assert largest_difference(before, after) == 0
-    vae.fit(digits[:64], verbose=0)  # and it goes on with good data
+    with steps_by(loop):
+        vae.fit(digits[:64], verbose=0)
+        before = [v.numpy() for v in vae.weights if v.dtype == "float32"]
+        with pytest.raises(ValueError, match=r"data of training step 2 is not finite \(NaN or"):
+            vae.fit(dataset, verbose=0)
+        after = [v.numpy() for v in vae.weights if v.dtype == "float32"]
+        assert largest_difference(before, after) == 0
+        vae.fit(digits[:64], verbose=0)  # and it goes on with good data
 
 
-def test_kernels_that_the_forward_pass_changes_are_kept_too(make_vae, digits):
+@pytest.mark.parametrize("loop", ["keras", "tensorflow"])
+def test_kernels_that_the_forward_pass_changes_are_kept_too(make_vae, digits, loop):
     body = keras_vae.networks.MLP([8], spectral_normalization=True)
     vae = make_vae(encoder=body)
-    vae.compile("adam")
+    compile_for(vae, loop)
     before = [v.numpy() for v in body.weights]
     x = digits[:32].copy()
     x[3, 2, 3] = np.inf
-    with pytest.raises(ValueError, match="is not finite"):
-        vae.fit(tf.data.Dataset.from_tensor_slices(x).batch(32), verbose=0)
-    assert largest_difference(before, [v.numpy() for v in body.weights]) == 0
-    vae.fit(digits[:32], verbose=0)
+    with steps_by(loop):
+        with pytest.raises(ValueError, match="is not finite"):
+            vae.fit(tf.data.Dataset.from_tensor_slices(x).batch(32), verbose=0)
+        assert largest_difference(before, [v.numpy() for v in body.weights]) == 0
+        vae.fit(digits[:32], verbose=0)
     assert largest_difference(before, [v.numpy() for v in body.weights]) > 0
 
 

@@ -14,7 +14,7 @@ from keras_vae.data.arrays import Arrays
 from keras_vae.models.loop import Loop
 from keras_vae.models.passes import Pass
 from keras_vae.models.sources import InBlocks, Stream
-from tests.models.support import largest_difference, weights_of
+from tests.models.support import LOOPS, largest_difference, steps_by, weights_of
 
 
 @pytest.fixture(autouse=True)
@@ -24,29 +24,31 @@ def xla_repays_at_once(request, monkeypatch):
 
 
 def trained(make_vae, data, *, loop, parts=None, several=None, **options):
-    """A model after `fit`, in one program or by Keras's own loop, and its history."""
+    """A model after `fit` by one of `LOOPS`, and its history."""
     keras.utils.set_random_seed(0)
     vae = make_vae(**(parts() if parts else {}))
-    vae.compile(
-        keras.optimizers.Adam(1e-3),
-        jit_compile="auto" if loop else False,
-        steps_per_execution=several,
-    )
-    history = vae.fit(data, verbose=0, **options).history
-    assert isinstance(vae.train_function, Loop) == loop
+    # As `jit_compile=True`, but for Keras's own functions.
+    jit_compile = "auto" if loop == "xla" else False
+    vae.compile("adam", jit_compile=jit_compile, steps_per_execution=several)
+    with steps_by(loop):
+        history = vae.fit(data, verbose=0, **options).history
+    assert isinstance(vae.train_function, Loop) == (loop != "keras")
     return vae, history
 
 
 def assert_same(make_vae, data, parts=None, **options):
-    plain, plain_history = trained(make_vae, data, loop=False, parts=parts, **options)
-    ours, history = trained(make_vae, data, loop=True, parts=parts, **options)
-    assert history.keys() == plain_history.keys()
-    for name, values in plain_history.items():
-        np.testing.assert_allclose(history[name], values, rtol=2e-5, atol=1e-5, err_msg=name)
-    assert largest_difference(weights_of(ours), weights_of(plain)) < 2e-4
-    for counter in ("step", "noise_counter"):
-        assert int(getattr(ours.state, counter)) == int(getattr(plain.state, counter))
-    assert int(ours.optimizer.iterations) == int(plain.optimizer.iterations)
+    plain, plain_history = trained(make_vae, data, loop="keras", parts=parts, **options)
+    for loop in ("tensorflow", "xla"):
+        ours, history = trained(make_vae, data, loop=loop, parts=parts, **options)
+        assert history.keys() == plain_history.keys()
+        for name, values in plain_history.items():
+            np.testing.assert_allclose(
+                history[name], values, rtol=2e-5, atol=1e-5, err_msg=f"{loop}: {name}"
+            )
+        assert largest_difference(weights_of(ours), weights_of(plain)) < 2e-4
+        for counter in ("step", "noise_counter"):
+            assert int(getattr(ours.state, counter)) == int(getattr(plain.state, counter))
+        assert int(ours.optimizer.iterations) == int(plain.optimizer.iterations)
     return ours, history
 
 
@@ -74,7 +76,7 @@ def test_other_noise_gives_other_numbers(make_vae, digits):
     "steps_per_execution", [pytest.param(None, marks=pytest.mark.thorough), 3]
 )
 def test_batches_of_any_size(make_vae, digits, steps_per_execution):
-    """XLA sees those of the first one's size, Keras's loop the others."""
+    """One program sees those of the first one's size, Keras's loop the others."""
     sizes = [16, 16, 7, 16, 3, 16, 9]
     starts = np.cumsum([0, *sizes])
 
@@ -160,7 +162,7 @@ def test_arrays_are_given_out_whole_once_in_a_pass(make_vae, shuffle, given, at_
     assert (list(orders[0]) == list(orders[1])) != shuffle
 
 
-@pytest.mark.parametrize("loop", [pytest.param(False, marks=pytest.mark.thorough), True])
+@pytest.mark.parametrize("loop", LOOPS)
 def test_arrays_on_disk_are_streamed(make_vae, digits, loop, tmp_path):
     x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", "float32", (70, 8, 8, 1))
     x[:] = digits[:70]
@@ -233,7 +235,7 @@ def test_what_a_data_set_cannot_be_given_with_is_refused(make_vae, digits, name)
         vae.fit(bits, **{name: digits[:32]}, verbose=0)
 
 
-@pytest.mark.parametrize("loop", [False, True])
+@pytest.mark.parametrize("loop", ["keras", "tensorflow"])
 def test_iterators_end_in_threads_of_their_own(make_vae, digits, monkeypatch, loop):
     """TensorFlow may wait a second there, and the next epoch would wait with it."""
     ended_by, threads, begins = [], [], Pass.begins
@@ -260,7 +262,7 @@ def test_iterators_end_in_threads_of_their_own(make_vae, digits, monkeypatch, lo
 
 
 def test_arrays_are_let_go_of(make_vae, digits):
-    vae, _ = trained(make_vae, digits[:64], loop=True)
+    vae, _ = trained(make_vae, digits[:64], loop="tensorflow")
     assert isinstance(vae.train_function.source, Stream)
 
 
@@ -309,12 +311,29 @@ def test_what_xla_cannot_compile_is_run_without_it(make_vae, digits):
         vae.fit(digits[:96], verbose=0)
 
 
+@register("tests")
+class Asserts(keras_vae.likelihoods.Bernoulli):
+    """Fails as an op of the user's own may."""
+
+    def log_prob(self, params, x, mask=None, context=None):
+        with tf.control_dependencies([tf.debugging.assert_negative(context.step)]):
+            return super().log_prob(params, x, mask, context)
+
+
+def test_errors_of_ops_are_not_taken_for_xla_s(make_vae, digits, recwarn):
+    vae = make_vae(likelihood=Asserts())
+    vae.compile("adam", jit_compile=False)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="assertion failed"):
+        vae.fit(digits[:96], verbose=0)
+    assert not [w for w in recwarn if "XLA" in str(w.message)]
+
+
 def layers(*between):
     return keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(8), *between])
 
 
 @pytest.mark.parametrize(
-    ("encoder", "options", "steps", "in_one_program"),
+    ("encoder", "options", "steps", "under_xla"),
     [
         (lambda: keras_vae.networks.MLP([8]), {}, 2500, True),
         (lambda: keras_vae.networks.ResidualMLP(8, blocks=1), {}, 2500, True),
@@ -324,19 +343,28 @@ def layers(*between):
         (lambda: keras_vae.networks.MLP([8]), {}, 0, False),
         (lambda: keras_vae.networks.MLP([8]), {"jit_compile": False}, 2500, False),
         (lambda: keras_vae.networks.MLP([8]), {"jit_compile": True}, 1, True),
-        (lambda: keras_vae.networks.MLP([8]), {"run_eagerly": True}, 2500, False),
         (lambda: keras_vae.networks.MLP([8], dropout=0.1), {}, 2500, False),
         (lambda: keras_vae.networks.MLP([8], dtype="mixed_bfloat16"), {}, 2500, False),
         (lambda: keras_vae.networks.ConvEncoder([4]), {}, 2500, False),
         (lambda: layers(keras.layers.Lambda(tf.sin, output_shape=(8,))), {}, 2500, False),
     ],
 )
-def test_rule_for_xla(make_vae, encoder, options, steps, in_one_program):
+def test_rule_for_xla(make_vae, encoder, options, steps, under_xla):
     vae = make_vae(encoder=encoder())
     vae.compile("adam", **options)
     vae.choose_loop(steps, 32)
     vae.make_train_function()
-    assert isinstance(vae.train_function, Loop) == in_one_program
+    assert bool(vae.train_function._run._jit_compile) == under_xla
+    assert vae.steps_per_execution == (50 if under_xla else 10)
+
+
+def test_eager_steps_are_keras_s(make_vae):
+    vae = make_vae()
+    vae.compile("adam", run_eagerly=True)
+    vae.choose_loop(2500, 32)
+    vae.make_train_function()
+    assert not isinstance(vae.train_function, Loop)
+    assert vae.steps_per_execution == 1
 
 
 @pytest.mark.parametrize(
