@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import keras_vae
 from keras_vae.cli import app
+from tests.models.support import largest_difference
 
 
 def run(*arguments):
@@ -82,6 +83,21 @@ def test_training_goes_on(home, tmp_path):
     assert int(after.optimizer.iterations) == int(after.state.step)
 
 
+def test_training_that_makes_it_worse_leaves_the_model_as_it_was(home, tmp_path):
+    home, _ = home
+    target = tmp_path / "model.keras"
+    vae = keras.saving.load_model(home / "digits.keras")
+    vae.optimizer.learning_rate.assign(3.0)
+    vae.save(target)
+    facts = succeed(
+        *("train", home / "digits", "--kind", "images", "--out", target),
+        *("--epochs", 2, "--resume"),
+    )
+    assert facts["ended"] == "epochs are over; no epoch was better than the model as it was"
+    after = keras.saving.load_model(target)
+    assert largest_difference(vae.get_weights(), after.get_weights()) == 0
+
+
 def test_time_is_kept(home, tmp_path):
     home, _ = home
     facts = succeed(
@@ -97,6 +113,7 @@ def test_an_interrupted_training_keeps_its_weights(home, tmp_path, monkeypatch):
 
     def interrupt(self, epoch, logs=None):
         if epoch == 1:
+            self.model.set_weights([0 * w for w in self.model.get_weights()])
             raise KeyboardInterrupt
 
     monkeypatch.setattr(
@@ -109,7 +126,10 @@ def test_an_interrupted_training_keeps_its_weights(home, tmp_path, monkeypatch):
         *("--out", tmp_path / "model.keras"),
     )
     assert facts["ended"] == "interrupted"
-    assert int(keras.saving.load_model(tmp_path / "model.keras").state.step) > 0
+    # As the best epoch left it, which the first is here.
+    vae = keras.saving.load_model(tmp_path / "model.keras")
+    assert int(vae.state.step) > 0
+    assert np.abs(vae.encoder.get_weights()[0]).max() > 0
 
 
 def test_train_reports(home, tmp_path):
@@ -182,6 +202,26 @@ def test_impute_keeps_what_is_known(home, tmp_path):
     )
 
 
+def test_model_of_a_whole_table_fills_in_another_with_holes(home, tmp_path):
+    home, _ = home
+    frame = pd.read_csv(home / "wine.csv")
+    frame[frame["alcohol"].notna()].to_csv(tmp_path / "seen.csv", index=False)
+    model = tmp_path / "wine.keras"
+    succeed(
+        *("train", tmp_path / "seen.csv", "--kind", "table", "--label", "class"),
+        *("--out", model, "--epochs", 60),
+    )
+    assert keras.saving.load_model(model).missing is None
+    facts = succeed(
+        *("impute", home / "wine.csv", "--model", model, "--out", tmp_path / "whole.csv")
+    )
+    holes = frame["alcohol"].isna()
+    assert facts["filled_in"] == holes.sum() > 0
+    after, true = pd.read_csv(tmp_path / "whole.csv"), load_wine().data[:, 0]
+    error = np.sqrt(np.mean((after["alcohol"] - true)[holes] ** 2))
+    assert error < 0.95 * true[~holes].std()  # other columns say something of it
+
+
 def test_interpolate_begins_and_ends_where_it_should(home, tmp_path):
     home, _ = home
     succeed(
@@ -244,7 +284,6 @@ def test_evaluate_reads_files_and_their_classes(home):
             ("score", "digits", "--model", "digits.keras", "--out", "s.csv", "--rate", "0.1"),
             "--rate needs --reference",
         ),
-        (("impute", "digits", "--model", "digits.keras", "--out", "x.npy"), "missing='nan'"),
         (
             (
                 *("interpolate", "digits", "--model", "digits.keras", "--out", "x.npy"),

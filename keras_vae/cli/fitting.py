@@ -36,16 +36,29 @@ def fitted(
     epochs: int | None,
     rows: int | None,
 ) -> dict[str, Any]:
-    """Train, save, and say what came of it."""
+    """Train, save, and say what came of it.
+
+    Of what an earlier training left and the epochs of this one, the best on what is held out.
+    """
     from keras_vae import callbacks
+    from keras_vae.callbacks.stopping import has_settled
 
     count, epochs = len(source.x_train), epochs or _EPOCHS
     rows = rows or max(8, min(_ROWS, count // _BATCHES))
     limit = callbacks.TimeLimit(minutes)
     used: list[Any] = [limit]
     held_out = len(source.x_test) > 0
+
+    def measured() -> dict[str, float]:
+        """The same number for the same weights."""
+        found = vae.evaluate(source.test_inputs, batch_size=rows, return_dict=True, verbose=0)
+        return dict(found)
+
     if held_out:
         used.append(callbacks.EarlyStopping(patience=_PATIENCE))
+    before, weights = None, None
+    if held_out and int(vae.state.step.numpy()) and has_settled(vae):
+        before, weights = measured(), vae.get_weights()
     began = time.monotonic()
     reason = "epochs are over"
     with _watching(vae, target, minutes) as watching:
@@ -60,16 +73,20 @@ def fitted(
             )
         except KeyboardInterrupt:
             reason = "interrupted"
+            for callback in used:
+                callback.on_train_end()  # which goes back to the best epoch
     vae.stop_training = False
     _save(vae, target)
-    found = watching.last
-    if held_out:
-        found = vae.evaluate(source.test_inputs, batch_size=rows, return_dict=True, verbose=0)
+    found = measured() if held_out else watching.last
     done = watching.epochs
     if limit.expired:
         reason = "time is up"
     elif reason != "interrupted" and done < epochs:
         reason = "the held-out bound no longer rises"
+    if before is not None and _bound(found) < _bound(before):
+        vae.set_weights(weights)
+        _save(vae, target)
+        reason, found = f"{reason}; no epoch was better than the model as it was", before
     return {
         "ended": reason,
         "epochs": done,
@@ -79,6 +96,10 @@ def fitted(
         },
         "unit": "nats per example",
     }
+
+
+def _bound(found: dict[str, float]) -> float:
+    return found["elbo"] if "elbo" in found else -found["loss"]
 
 
 @contextlib.contextmanager

@@ -171,21 +171,35 @@ def impute(
 ) -> None:
     """Fill in what is missing, as files of the data's kind or .npy.
 
+    By draws of the latents and their importance; of a model that saw complete data, by chains
+    (tasks.impute, "metropolis").
+
     For instance:
         keras-vae impute people.csv --model people.keras --out whole.csv
     """
     with one_line_errors(traceback):
         import numpy as np
 
+        from keras_vae import tasks
+
         vae, read, given = _opened(data, model, condition, skip_bad, modules)
         write = writer(vae, out)
-        with progress(f"Filling in {len(read.x)} examples"):
-            found = vae.impute(read.x, condition=given, samples=samples, seed=seed)
-        missing = np.isnan(read.x)
-        # What is known to more digits than a model computes with stays so.
-        path = write(np.where(missing, found, read.x))
-        filled = int(missing.sum())
-        show({"examples": len(found), "filled_in": filled, "written": str(path)}, as_json)
+        missing, whole = np.isnan(read.x), read.x
+        if missing.any():
+            method = "metropolis" if vae.missing is None else "importance"
+            with progress(f"Filling in {len(whole)} examples"):
+                found = tasks.impute(
+                    *(vae, whole),
+                    method=method,
+                    draws=None,
+                    samples=samples,
+                    condition=given,
+                    seed=seed,
+                )
+            # What is known to more digits than a model computes with stays so.
+            whole = np.where(missing, found, whole)
+        path, filled = write(whole), int(missing.sum())
+        show({"examples": len(whole), "filled_in": filled, "written": str(path)}, as_json)
 
 
 def generate(

@@ -159,7 +159,10 @@ class Scores(InBatches):
         """
         self._require_density("impute")
         if self.missing is None:
-            raise ValueError("`impute` needs a model made with missing='nan'.")
+            raise ValueError(
+                "`impute` needs a model made with missing='nan'. For a model of complete data: "
+                "keras_vae.tasks.impute(model, x, draws=None, method='metropolis')."
+            )
         require_integer("samples", samples)
 
         def impute(x: tf.Tensor, key: tf.Tensor, condition: Any = None) -> tuple[tf.Tensor]:
