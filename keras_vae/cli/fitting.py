@@ -81,6 +81,8 @@ def fitted(
     done = watching.epochs
     if limit.expired:
         reason = "time is up"
+        if not has_settled(vae):
+            reason += "; the warm-up is not over: go on with --resume"
     elif reason != "interrupted" and done < epochs:
         reason = "the held-out bound no longer rises"
     if before is not None and _bound(found) < _bound(before):

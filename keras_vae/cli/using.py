@@ -189,7 +189,8 @@ def impute(
             method = "metropolis" if vae.missing is None else "importance"
             with progress(f"Filling in {len(whole)} examples"):
                 found = tasks.impute(
-                    *(vae, whole),
+                    vae,
+                    whole,
                     method=method,
                     draws=None,
                     samples=samples,

@@ -55,7 +55,7 @@ class CountSchema(Schema):
         return (len(self.names),)
 
     def suffixes(self) -> tuple[str, ...]:
-        return (".csv", ".npy")
+        return (".csv", ".npy", ".npz")
 
     def read(self, source: Any, skip_bad: bool = False) -> Read:
         x, names = _matrix(source)
@@ -82,8 +82,14 @@ class CountSchema(Schema):
         return Read(x, [str(row) for row in rows[good]], None, skipped)
 
     def write(self, x: np.ndarray, path: str | os.PathLike[str]) -> Path:
-        """Write counts: `.csv` with a column for each thing, or `.npy`."""
+        """Write counts: `.csv` with a column for each thing, `.npz` of SciPy, or `.npy`."""
         target = self.checked(path)
+        if target.suffix == ".npz":
+            import scipy.sparse
+
+            with whole(target) as draft:
+                scipy.sparse.save_npz(draft, scipy.sparse.csr_matrix(x))
+            return target
         if target.suffix != ".csv":
             return super().write(x, path)
         with whole(target) as draft, draft.open("w", newline="", encoding="utf-8") as file:

@@ -117,6 +117,13 @@ def test_what_is_no_count_is_an_error_or_is_reported(dense, bad):
         assert len(together) == 59
 
 
+def test_counts_are_written_sparse(tmp_path, dense):
+    schema = data.from_counts(dense).schema
+    path = schema.write(dense, tmp_path / "x.npz")
+    same(schema.read(path).x[:], dense)
+    assert scipy.sparse.load_npz(path).format == "csr"
+
+
 def test_columns_must_be_those_of_the_model(tmp_path, dense):
     schema = data.from_counts(dense, names=list("abcdefg")).schema
     path = schema.write(dense, tmp_path / "x.csv")
