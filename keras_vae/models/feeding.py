@@ -34,7 +34,7 @@ from keras_vae.models.given import (
 from keras_vae.models.guard import FiniteGuard
 from keras_vae.models.loop import Loop
 from keras_vae.models.passes import KerasLoop
-from keras_vae.models.sources import InBlocks, Stream
+from keras_vae.models.sources import InBlocks
 from keras_vae.models.state import TrainingState
 from keras_vae.posteriors import Posterior
 from keras_vae.preprocessors import Preprocessor
@@ -272,9 +272,10 @@ class Fed(Compiled):
         for_keras = ("validation_split", "class_weight", "steps_per_epoch")
         whole = not any(options.get(name) for name in for_keras)
         blocks = blocks_to_train_on(self, data, rows, options, whole=whole)
-        source = None
+        source = usual = None
         if whole and blocks is not None and isinstance(loop, Loop):
-            loop.source = source = InBlocks(self, loop.steps, blocks)
+            usual = loop.source
+            loop.source = source = InBlocks(loop.steps, blocks)
         try:
             if source is not None:
                 yield source.counted()
@@ -283,8 +284,8 @@ class Fed(Compiled):
         finally:
             if isinstance(loop, (Loop, KerasLoop)):
                 loop.end()
-            if source is not None:
-                loop.source = Stream(self, loop.steps)  # and let go of the arrays
+            if usual is not None:
+                loop.source = usual  # and let go of the arrays
 
     def wanted(self, *, supported: bool) -> Wanted:
         """What raw data must be; `supported`: in the likelihood's support."""

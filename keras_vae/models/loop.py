@@ -48,12 +48,14 @@ class Loop:
         xla: bool,
         insist: bool,
     ) -> None:
-        self.source: Source = Stream(model, steps)
+        self.source: Source = Stream(steps)
         self.steps = steps
         self._model = model
         self._plain = plain
         self._may_do_without = xla and not insist
         self._run = tf.function(self._run_steps, autograph=False, jit_compile=xla)
+        # Here and not with the source, of which each training may have its own: traced once.
+        self._draw = tf.function(self._drawn, autograph=False)
         # All at once: with a call for each it took two steps of a small net, not half a step.
         self._read = tf.function(self._values, autograph=False)
 
@@ -68,8 +70,9 @@ class Loop:
         logs: Logs = {}
         left = self.steps
         while left:
-            count, batches, other, noise = self.source.take(iterator, left)
+            count, batches, other = self.source.take(iterator, left)
             if count:
+                noise = self._draw(batches, tf.constant(count))
                 logs = self._execute(batches, noise, count)
                 if int(self._model.state.failed_step) >= 0:
                     break
@@ -84,6 +87,25 @@ class Loop:
     def end(self) -> None:
         """End a training."""
         self.source.end()
+
+    def _drawn(self, batches: Any, number: tf.Tensor) -> Any:
+        """The noise of the first so many batches."""
+        spec = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape[1:], t.dtype), batches)
+        ahead = tf.function(self._model.noise_ahead, autograph=False)
+        draw = ahead.get_concrete_function(spec, tf.TensorSpec([], tf.int64))
+        specs = tf.nest.flatten(draw.structured_outputs)
+        arrays = [tf.TensorArray(s.dtype, self.steps, element_shape=s.shape) for s in specs]
+
+        def store(step: tf.Tensor, arrays: Any) -> tuple[Any, ...]:
+            batch = tf.nest.map_structure(lambda t: t[step], batches)
+            drawn = tf.nest.flatten(draw(batch, tf.cast(step, tf.int64)))
+            return step + 1, [a.write(step, tensor) for a, tensor in zip(arrays, drawn)]
+
+        _, arrays = tf.while_loop(
+            lambda step, _: step < number, store, [tf.constant(0), arrays]
+        )
+        stacked = [array.stack() for array in arrays]
+        return tf.nest.pack_sequence_as(draw.structured_outputs, stacked)
 
     def _execute(self, batches: Any, noise: Any, count: int) -> Logs:
         logs: Logs

@@ -1,4 +1,4 @@
-"""Where the batches of several steps come from, with their noise.
+"""Where the batches of several steps come from.
 
 Floor 4.
 """
@@ -24,28 +24,23 @@ class Taken(NamedTuple):
         number: How many there are.
         batches: The batches, `[steps, rows, ...]`; those from `number` on are to be ignored.
         other: A batch of another size that comes next, or `None`.
-        noise: The batches' noise, `[steps, ...]`; `None` until `take` adds it.
     """
 
     number: int
     batches: Any
     other: Any
-    noise: Any = None
 
 
 class Source(abc.ABC):
     """Gives out an epoch's batches, several at a time.
 
     Args:
-        model: A compiled `BoundModel`.
         steps: Batches given out at a time, at most.
     """
 
-    def __init__(self, model: Any, steps: int) -> None:
-        self.model = model
+    def __init__(self, steps: int) -> None:
         self.steps = steps
         self._pass = Pass()
-        self._draw = tf.function(self._drawn, autograph=False)
 
     def take(self, iterator: Any, limit: int) -> Taken:
         """The next batches.
@@ -56,10 +51,7 @@ class Source(abc.ABC):
         """
         if self._pass.begins(iterator):
             self.begin()
-        taken = self.give(iterator, limit)
-        if not taken.number:
-            return taken
-        return taken._replace(noise=self._draw(taken.batches, tf.constant(taken.number)))
+        return self.give(iterator, limit)
 
     @abc.abstractmethod
     def begin(self) -> None:
@@ -71,33 +63,14 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def give(self, iterator: Any, limit: int) -> Taken:
-        """As `take`, in the present pass and without noise."""
-
-    def _drawn(self, batches: Any, number: tf.Tensor) -> Any:
-        """The noise of the first so many batches."""
-        spec = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape[1:], t.dtype), batches)
-        ahead = tf.function(self.model.noise_ahead, autograph=False)
-        draw = ahead.get_concrete_function(spec, tf.TensorSpec([], tf.int64))
-        specs = tf.nest.flatten(draw.structured_outputs)
-        arrays = [tf.TensorArray(s.dtype, self.steps, element_shape=s.shape) for s in specs]
-
-        def store(step: tf.Tensor, arrays: Any) -> tuple[Any, ...]:
-            batch = tf.nest.map_structure(lambda t: t[step], batches)
-            drawn = tf.nest.flatten(draw(batch, tf.cast(step, tf.int64)))
-            return step + 1, [a.write(step, tensor) for a, tensor in zip(arrays, drawn)]
-
-        _, arrays = tf.while_loop(
-            lambda step, _: step < number, store, [tf.constant(0), arrays]
-        )
-        stacked = [array.stack() for array in arrays]
-        return tf.nest.pack_sequence_as(draw.structured_outputs, stacked)
+        """As `take`, in the present pass."""
 
 
 class Stream(Source):
     """Batches of Keras's own iterator."""
 
-    def __init__(self, model: Any, steps: int) -> None:
-        super().__init__(model, steps)
+    def __init__(self, steps: int) -> None:
+        super().__init__(steps)
         self._collect = tf.function(self._collected, autograph=False)
 
     def begin(self) -> None:
@@ -150,13 +123,12 @@ class InBlocks(Source):
     """Blocks of several batches, as they are drawn or read, without Keras's iterator.
 
     Args:
-        model: A compiled `BoundModel`.
         steps: Batches given out at a time, at most.
         blocks: What makes them.
     """
 
-    def __init__(self, model: Any, steps: int, blocks: Blocks) -> None:
-        super().__init__(model, steps)
+    def __init__(self, steps: int, blocks: Blocks) -> None:
+        super().__init__(steps)
         self._all = blocks
         self._rows = blocks.batch_size
         self._flat = tf.nest.flatten(blocks.spec)

@@ -127,6 +127,11 @@ def test_vectors(run_here):
         ("tables", ["test elbo", "filled in", "malignant", "synthetic"], ["synthetic.csv"]),
         ("counts", ["negative binomial", "Poisson", "latents", "latent"], []),
         ("series", ["test elbo", "anomaly score", "largest value"], ["scores.png"]),
+        (
+            "images",
+            ["test elbo", "like", "damaged", "flagged", "found", "edited", "of few", "of more"],
+            ["found.png", "edited.png", "traversals.png", "way.png"],
+        ),
         ("names", ["elbo", "log p", "frequency", "drawn at temperature"], ["drawn.txt"]),
     ],
 )
@@ -136,6 +141,20 @@ def test_examples_of_own_data(tmp_path, run_here, name, printed, written):
         assert any(re.match(rf"{beginning}\b.*\d", line) for line in lines), beginning
     for file in (*written, "model.keras"):
         assert (tmp_path / "output" / name / file).is_file()
+
+
+@pytest.mark.many_models
+def test_estimators(tmp_path, run_here):
+    printed = run_here("estimators.py")
+    for name, unit in (
+        ("codes", "accuracy"),
+        ("components", "accuracy"),
+        ("outliers", "ROC-AUC"),
+        ("by a forest", "ROC-AUC"),
+    ):
+        assert 0 < printed_number(printed, name, unit) <= 1
+    written = tmp_path / "output" / "estimators" / "detector.keras"
+    assert isinstance(keras.saving.load_model(written), keras_vae.VAE)
 
 
 def test_synthesised_sounds(tmp_path, run_here):
