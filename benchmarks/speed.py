@@ -162,6 +162,7 @@ def limits():
     figures = {
         name: {
             "goal": goal,
+            "rounds": measured["rounds"],
             **{key: round(measured[of][which], 3) for key, which in keys.items()},
         }
         for name, (goal, of) in LIMITS.items()
@@ -171,6 +172,7 @@ def limits():
 
 def spread(values):
     return {
+        "rounds": len(values),
         "median": round(statistics.median(values), 3),
         "lowest": round(min(values), 3),
         "highest": round(max(values), 3),
@@ -219,7 +221,6 @@ def main():
             figures[name] = {"goal": goal, **spread(first_steps[of])}
     report = {
         "command": "python benchmarks/speed.py",
-        "rounds": rounds,
         "figures": figures,
         "examples_per_second": {name: spread(each) for name, each in rates.items()},
     }

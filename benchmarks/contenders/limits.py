@@ -140,6 +140,7 @@ def compared(ours, alone, scale=1.0):
         "products_over_ours": statistics.median(ratios),
         "lowest": min(ratios),
         "highest": max(ratios),
+        "rounds": ROUNDS,
     }
 
 
