@@ -10,9 +10,11 @@ Prints
     outliers         ROC-AUC of malignant cases against benign ones that were held out, by a
                      `VAEOutlierDetector` of benign ones, beside an `IsolationForest`
 
-Expect 0.97 and 0.96, and 0.94 and 0.96: on this table the forest is ahead, on the ten tables of
-`benchmarks/adbench.py` it is not. Writes detector.keras, the detector's model, into
-output/estimators: `keras.saving.load_model` opens it, `exporters` take it along.
+Expect 0.97 and 0.96, and 0.94 and 0.96: on this table the forest is ahead, in the mean over the
+ten tables of `benchmarks/adbench.py` the detector is (0.867 and 0.848).
+
+Writes detector.keras, the detector's model, into output/estimators: `keras.saving.load_model`
+opens it, `exporters` take it along.
 """
 
 import os

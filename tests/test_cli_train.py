@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 import keras_vae
 from keras_vae.cli import app
-from tests.models.support import largest_difference
 
 
 def run(*arguments):
@@ -89,13 +88,13 @@ def test_training_that_makes_it_worse_leaves_the_model_as_it_was(home, tmp_path)
     vae = keras.saving.load_model(home / "digits.keras")
     vae.optimizer.learning_rate.assign(3.0)
     vae.save(target)
+    before = target.read_bytes()
     facts = succeed(
         *("train", home / "digits", "--kind", "images", "--out", target),
         *("--epochs", 2, "--resume"),
     )
     assert facts["ended"] == "epochs are over; no epoch was better than the model as it was"
-    after = keras.saving.load_model(target)
-    assert largest_difference(vae.get_weights(), after.get_weights()) == 0
+    assert target.read_bytes() == before
 
 
 def test_time_is_kept(home, tmp_path):

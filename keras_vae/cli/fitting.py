@@ -42,6 +42,7 @@ def fitted(
     """
     from keras_vae import callbacks
     from keras_vae.callbacks.stopping import has_settled
+    from keras_vae.data.schema import whole
 
     count, epochs = len(source.x_train), epochs or _EPOCHS
     rows = rows or max(8, min(_ROWS, count // _BATCHES))
@@ -56,9 +57,9 @@ def fitted(
 
     if held_out:
         used.append(callbacks.EarlyStopping(patience=_PATIENCE))
-    before, weights = None, None
+    before, weights, file = None, None, b""
     if held_out and int(vae.state.step.numpy()) and has_settled(vae):
-        before, weights = measured(), vae.get_weights()
+        before, weights, file = measured(), vae.get_weights(), target.read_bytes()
     began = time.monotonic()
     reason = "epochs are over"
     with _watching(vae, target, minutes) as watching:
@@ -87,7 +88,8 @@ def fitted(
         reason = "the held-out bound no longer rises"
     if before is not None and _bound(found) < _bound(before):
         vae.set_weights(weights)
-        _save(vae, target)
+        with whole(target) as draft:
+            draft.write_bytes(file)  # the optimizer too
         reason, found = f"{reason}; no epoch was better than the model as it was", before
     return {
         "ended": reason,
