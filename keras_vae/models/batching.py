@@ -70,7 +70,8 @@ class InBatches(TwoNetworks):
 
             def keyed(rows: tf.Tensor, key: tf.Tensor, batch: tf.Tensor, *given: Any) -> Any:
                 # In the graph: run by itself, this takes longer than many a network.
-                return function(rows, numerics.fold_in(key, batch), *given)
+                with self.added_losses.ignored():
+                    return function(rows, numerics.fold_in(key, batch), *given)
 
             compiled = tf.function(keyed, input_signature=signature)
             # TensorFlow counts tracings by source line: several models, each compiled once,

@@ -15,6 +15,7 @@ from keras_vae import numerics
 from keras_vae.models import update
 from keras_vae.models.feeding import Batch, Fed
 from keras_vae.models.gather import gather_terms, local_part
+from keras_vae.models.losses import AddedLosses
 from keras_vae.terms import Bound, Context, ElboTerms
 
 __all__ = ["WATCHED", "BoundModel", "Noise"]
@@ -51,6 +52,7 @@ class BoundModel(Fed):
     """
 
     built: bool
+    added_losses: AddedLosses
 
     def draw_noise(self, x: tf.Tensor, key: tf.Tensor, samples: int | None = None) -> Noise:
         """Draw all noise of a step."""
@@ -75,6 +77,7 @@ class BoundModel(Fed):
         if self.posterior.has_density:
             names = ["elbo", "kl", *names]
         self._trackers = [keras.metrics.Mean(name=name) for name in names]
+        self.added_losses = AddedLosses(self)
 
     @property
     def repeats_its_step(self) -> bool:
@@ -128,14 +131,23 @@ class BoundModel(Fed):
         outcome = self._evaluate_batch(batch, noise, training=False)
         return self._log(batch, outcome)
 
+    def predict_step(self, data: Any) -> Any:
+        """Reconstruct one batch."""
+        with self.added_losses.ignored():
+            return super().predict_step(data)
+
     def _evaluate_batch(self, batch: Batch, noise: Noise, *, training: bool) -> _Outcome:
         x, target, _, weight, (raw, raw_target) = batch
         condition = self.conditions.prepared(batch.condition, x)
         if condition is not None and training and "condition" in noise:
             condition = self.conditions.dropped(condition, noise["condition"]["dropout"])
         context = self.context(training=training, condition=condition, target=target)
-        terms = self.elbo_terms(x, target, noise, context)
-        bound = self._bound(terms, context)
+        with self.added_losses.counted() as added:
+            terms = self.elbo_terms(x, target, noise, context)
+            self.added_losses.take(self)
+            bound = self._bound(terms, context)
+            self.added_losses.take(self.objective)
+            added.extend(self.losses)  # of the weights
         followed = bound.value if bound.surrogate is None else bound.surrogate
 
         def summed(values: tf.Tensor) -> tf.Tensor:
@@ -147,7 +159,7 @@ class BoundModel(Fed):
         if replicas > 1:
             context_of_replicas = tf.distribute.get_replica_context()
             everywhere = context_of_replicas.all_reduce(tf.distribute.ReduceOp.SUM, local)
-        extra = tf.add_n([numerics.as_density(loss) for loss in self.losses] or [0.0])
+        extra = tf.add_n([numerics.as_density(loss) for loss in added] or [0.0])
         # The optimizer adds gradients up over replicas.
         loss = -summed(followed) / everywhere + extra / replicas
 
@@ -177,7 +189,8 @@ class BoundModel(Fed):
         decoded = raw_target
         if self._compile_metrics is not None:
             given = batch.condition is not None
-            decoded = self.call({"x": raw, "condition": batch.condition} if given else raw)
+            with self.added_losses.ignored():
+                decoded = self.call({"x": raw, "condition": batch.condition} if given else raw)
         return _Outcome(loss, logs, finite, decoded)
 
     def _bound(self, terms: ElboTerms, context: Context) -> Bound:

@@ -218,13 +218,22 @@ class VAE(FromSignature, Verbs):
         """
         if target is not None and self.missing:
             target = self.likelihood.filled(target, ~tf.math.is_nan(target))
+
+        def encode(x: tf.Tensor) -> tf.Tensor:
+            with self.added_losses.ignored():
+                return self.posterior_params(x, training)
+
+        def decode(z: tf.Tensor) -> tf.Tensor:
+            with self.added_losses.ignored():
+                return self.likelihood_params(z, training, condition, target)
+
         return Context(
             step=tf.convert_to_tensor(self.state.step),
             training=training,
             condition=condition,
             data_size=tf.convert_to_tensor(self.state.data_size),
-            encode=lambda x: self.posterior_params(x, training),
-            decode=lambda z: self.likelihood_params(z, training, condition, target),
+            encode=encode,
+            decode=decode,
             posterior=self.posterior,
         )
 
@@ -321,7 +330,8 @@ class VAE(FromSignature, Verbs):
         z = tf.stop_gradient(draw.latents)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(z)
-            log_posterior = self.posterior.log_prob(tf.stop_gradient(params), z, context)
+            with self.added_losses.ignored():
+                log_posterior = self.posterior.log_prob(tf.stop_gradient(params), z, context)
         of_posterior = tape.gradient(log_posterior, z)
         return LogJointGradient(tf.stop_gradient(of_joint), tf.stop_gradient(of_posterior))
 

@@ -107,9 +107,7 @@ class TwoNetworks(BoundModel):
         if condition is None:
             condition = self.conditions.prepared(None, x)
         view, options = attach(self.encoder, self.encoder_view(x), condition, "encoder")
-        with tf.name_scope("encoder"):
-            features = self.encoder(view, training=training, **options)
-        return numerics.as_density(self._to_posterior(features, training=training))
+        return self._run("encoder", self._to_posterior, view, training, options)
 
     def likelihood_params(
         self,
@@ -141,9 +139,7 @@ class TwoNetworks(BoundModel):
                 )
             shifted = tf.concat([tf.zeros_like(target[:, :1]), target[:, :-1]], axis=1)
             options["target"] = repeated(shifted, leading)
-        with tf.name_scope("decoder"):
-            features = self.decoder(z, training=training, **options)
-        params = numerics.as_density(self._to_likelihood(features, training=training))
+        params = self._run("decoder", self._to_likelihood, z, training, options)
         return tf.reshape(params, tf.concat([leading, params.shape[1:]], axis=0))
 
     def decoded_points(
@@ -236,6 +232,19 @@ class TwoNetworks(BoundModel):
             return context, target
         mask = ~tf.math.is_nan(target)
         return context._replace(mask=mask), self.likelihood.filled(target, mask)
+
+    def _run(
+        self, role: str, head: Any, x: tf.Tensor, training: bool, options: dict[str, Any]
+    ) -> tf.Tensor:
+        """Parameters that a network and its head make of an input."""
+        network = getattr(self, role)
+        with tf.name_scope(role):
+            features = network(x, training=training, **options)
+        # At once: the other network may share layers with this one.
+        self.added_losses.take(network)
+        params = numerics.as_density(head(features, training=training))
+        self.added_losses.take(head)
+        return params
 
     def _decoder_input(
         self, z: tf.Tensor, condition: tf.Tensor | None
