@@ -24,6 +24,8 @@ tfd = tfp.distributions
 _LOG_TWO = math.log(2)
 # Where learned degrees of freedom start: near a normal, and not yet at one.
 _START_DF = 10.0
+# Student's density is a power of the distance from here on, to all digits.
+_FAR = 1e12
 
 
 @register("likelihoods")
@@ -94,7 +96,8 @@ class Logistic(LocationScale):
     """
 
     def standard_log_prob(self, z: tf.Tensor) -> tf.Tensor:
-        return -z - 2 * tf.math.softplus(-z)
+        distance = tf.abs(z)  # the density is symmetric, and inf - inf is NaN
+        return -distance - 2 * tf.math.softplus(-distance)
 
     def standard_noise(self, like: tf.Tensor, seed: Any) -> tf.Tensor:
         return logistic_noise(like, seed)
@@ -156,7 +159,13 @@ class StudentT(LocationScale):
         # log gamma(df / 2) - log gamma((df + 1) / 2), without cancellation for large df.
         log_ratio = tfp.math.log_gamma_difference(tf.constant(0.5, z.dtype), df / 2)
         log_normaliser = 0.5 * tf.math.log(math.pi * df) + log_ratio
-        return -0.5 * (df + 1) * tf.math.log1p(z**2 / df) - log_normaliser
+        # Far out the square would leave the dtype, and log(1 + r) is log r.
+        distance = tf.abs(z)
+        is_far = distance > _FAR
+        far = 2 * tf.math.log(tf.where(is_far, distance, tf.ones_like(z))) - tf.math.log(df)
+        near = tf.math.log1p(tf.where(is_far, tf.zeros_like(z), z) ** 2 / df)
+        log_term = tf.where(is_far, far, near)
+        return -0.5 * (df + 1) * log_term - log_normaliser
 
     def standard_noise(self, like: tf.Tensor, seed: Any) -> tf.Tensor:
         # A normal divided by the root of a chi-square per degree of freedom.

@@ -29,6 +29,8 @@ tfd = tfp.distributions
 # scale of logarithms, for good values lie orders of magnitude apart.
 _START = 10.0
 _WIDEST = 12.0
+# Logarithm of the largest mean that is written out.
+_HUGE = 80.0
 
 
 @register("likelihoods")
@@ -108,7 +110,7 @@ class NegativeBinomial(Count, RunningMean):
             total = tf.reduce_sum(x, axes, keepdims=True)
             if context.training:
                 self.updated_mean(total)
-            log_mean += tf.math.log(tf.maximum(total, 1.0))
+            log_mean += tf.math.log(tf.clip_by_value(total, 1.0, total.dtype.max))
         return self._count_log_prob(params, log_mean, x)
 
     def mean(self, params: tf.Tensor) -> tf.Tensor:
@@ -139,15 +141,14 @@ class NegativeBinomial(Count, RunningMean):
         inverse = self._inverse_dispersion(params)
         log_inverse = tf.math.log(inverse)
         logits = log_mean - log_inverse
-        log_share = -tf.math.softplus(logits)
-        # x successes against r failures, of which the last one is the last of all.
-        counted = log_choose(
-            x,
-            inverse,
-            -tf.math.softplus(-logits),
-            log_share,
-            (tf.exp(log_mean) - x) * tf.exp(log_share),
+        log_share, log_success = -tf.math.softplus(logits), -tf.math.softplus(-logits)
+        # (mean - x) share; the mean may be infinite where the product of both is not.
+        share, mean = tf.exp(log_share), tf.exp(tf.minimum(log_mean, _HUGE))
+        excess = tf.where(
+            log_mean < _HUGE, (mean - x) * share, inverse * tf.exp(log_success) - x * share
         )
+        # x successes against r failures, of which the last one is the last of all.
+        counted = log_choose(x, inverse, log_success, log_share, excess)
         return counted - tf.math.log1p(x / inverse)
 
     def _log_rates(self, params: tf.Tensor) -> tf.Tensor:
@@ -222,7 +223,8 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial):
         logits = self._zero_logits(params)
         log_zero, log_kept = -tf.math.softplus(-logits), -tf.math.softplus(logits)
         counted = log_kept + super()._count_log_prob(params, log_mean, x)
-        either = counted + tf.math.softplus(log_zero - counted)
+        apart = tf.abs(log_zero - counted)
+        either = tf.maximum(log_zero, counted) + tf.math.softplus(-apart)
         # Runtimes differ on whether the smallest numbers are 0.
         return tf.where(x < 0.5, either, counted)
 

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 __all__ = ["deviance", "log_choose", "log_factorial_rest"]
 
-_TWO_PI = 2 * math.pi
+_LOG_TWO_PI = math.log(2 * math.pi)
 # Stirling's series: log x! - (x log x - x) - log(2 pi x) / 2 is the sum of these over odd
 # powers of x; from `_STIRLING_FROM` on it is exact to 1e-16.
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188)
@@ -35,7 +35,7 @@ def log_factorial_rest(x: tf.Tensor) -> tf.Tensor:
     series = tf.zeros_like(x)
     for coefficient in reversed(_STIRLING):
         series = coefficient + inverse**2 * series
-    stirling = 0.5 * tf.math.log(_TWO_PI * safe) + inverse * series
+    stirling = 0.5 * (_LOG_TWO_PI + tf.math.log(safe)) + inverse * series
     small = tf.where(large, tf.ones_like(x), x)
     direct = tf.math.lgamma(small + 1) - tf.math.xlogy(small, small) + small
     return tf.where(large, stirling, direct)
@@ -61,7 +61,8 @@ def deviance(x: tf.Tensor, log_mean: tf.Tensor, excess: tf.Tensor) -> tf.Tensor:
         series = 1 / (2 * k + 3) + square * series
     t = tf.where(near, ratio, tf.zeros_like(ratio))
     close = safe * v * (t - 2 * square * series)
-    far = tf.math.xlogy(x, safe) - x * log_mean + excess
+    # One product, so that counts near the largest float do not leave inf - inf.
+    far = tf.where(positive, safe * (tf.math.log(safe) - log_mean + ratio), excess)
     return tf.where(near, close, far)
 
 
