@@ -98,6 +98,8 @@ class Conditioner(Component):
             `[*leading, outputs, numbers]`.
         """
         activation = keras.activations.get(self.activation)
+        if self.params_size:
+            x, params = _of_equal_rank(x, params)
         for index, (kernel, mask) in enumerate(zip(self.kernels, self._masks)):
             x = tf.tensordot(x, kernel * mask.astype(kernel.dtype), 1) + self.biases[index]
             if self.params_size:
@@ -110,6 +112,20 @@ class Conditioner(Component):
         if not self.params_size:
             return numbers
         return numbers + tf.tensordot(params, tf.convert_to_tensor(self.last_params_kernel), 1)
+
+
+def _of_equal_rank(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Give the tensor of lower rank leading axes of size 1.
+
+    TensorFlow on a CPU fuses a matrix product `[n, k]` with what is added to it, and takes
+    `[1, 1, k]` for a bias: the sum then has the shape `[n, k]`, without its first axis.
+    """
+    rank = max(x.shape.rank, y.shape.rank)
+
+    def raised(t: tf.Tensor) -> tf.Tensor:
+        return t[(None,) * (rank - t.shape.rank)]
+
+    return raised(x), raised(y)
 
 
 class Conditioned(Bijection):

@@ -113,6 +113,41 @@ def test_model_trains_evaluates_and_survives_saving(composition, tmp_path):
     assert again.evaluate(test, verbose=0, return_dict=True) == metrics
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize(
+    "jit_compile",
+    [
+        pytest.param(False, id="graph"),
+        pytest.param(True, id="xla", marks=pytest.mark.thorough),
+    ],
+)
+@pytest.mark.parametrize(
+    "composition",
+    sampled([pytest.param(c, id=name_of(c)) for c in COMPOSITIONS], one_in=1000),
+)
+def test_model_trains_on_a_last_batch_of_one_row(composition, jit_compile, samples):
+    parts = {slot: case.make() for slot, case in composition.items()}
+    if samples > 1:
+        if "samples" not in parts["objective"].argument_names():
+            pytest.skip("always draws one latent")
+        given_arguments = {**composition["objective"].given(), "samples": samples}
+        parts["objective"] = type(parts["objective"])(**given_arguments)
+    x = composition["likelihood"].data(np.random.default_rng(0), (3, *EVENT_SHAPE))
+    condition = None
+    if parts["prior"].needs_condition:
+        parts["condition_shape"] = CONDITION_SHAPE
+        condition = np.random.default_rng(1).normal(size=(3, *CONDITION_SHAPE))
+    vae = keras_vae.VAE(**parts, event_shape=EVENT_SHAPE, seed=3)
+    vae.compile("sgd", jit_compile=jit_compile)
+    history = vae.fit(given(x, condition), batch_size=2, verbose=0).history
+    assert int(vae.state.step) == 2
+    assert np.isfinite(history["loss"]).all()
+    assert np.isfinite(
+        vae.evaluate(given(x[:1], condition), verbose=0, return_dict=True)["loss"]
+    )
+
+
 def given(x, condition):
     """What `fit` takes: with as many conditions as examples, if there are any."""
     return x if condition is None else {"x": x, "condition": condition[: len(x)]}

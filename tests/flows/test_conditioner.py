@@ -102,6 +102,32 @@ def test_jacobian_of_an_autoregressive_flow_is_triangular(cls, float64):
         assert np.any(np.tril(rows, k=-1) != 0, axis=(1, 2)).all()
 
 
+@pytest.mark.parametrize("activation", ["elu", "relu", "selu", "gelu", "softplus", "tanh"])
+@pytest.mark.parametrize(
+    ("leading", "rows"), [((1, 1), 1), ((1, 1), 3), ((1,), 1), ((3, 1), 1), ((1, 3), 3)]
+)
+def test_compiled_for_few_rows_it_keeps_all_axes(activation, leading, rows):
+    # Shapes must be known: on a CPU, TensorFlow took [1, 1, k] for a bias of [rows, k].
+    layer = Conditioner([1, 2], [1, 2], 2, (4, 3), activation, PARAMS)
+    layer.build()
+    trained(layer)
+    rng = np.random.default_rng(0)
+    x = tf.constant(rng.normal(size=(*leading, 2)), tf.float32)
+    params = tf.constant(rng.normal(size=(rows, PARAMS)), tf.float32)
+
+    def numbers_and_gradients(x, params):
+        with tf.GradientTape() as tape:
+            numbers = layer.call(x, params)
+            total = tf.reduce_sum(numbers**2)
+        return [numbers, *tape.gradient(total, layer.trainable_variables)]
+
+    expected = numbers_and_gradients(x, params)
+    result = tf.function(numbers_and_gradients)(x, params)
+    for one, two in zip(result, expected, strict=True):
+        assert one.shape == two.shape
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
+
+
 def test_a_coupling_keeps_the_first_half():
     flow = AffineCoupling(hidden=[8])
     flow.build((5,))

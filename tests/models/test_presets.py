@@ -134,6 +134,21 @@ def data_of(name, digits):
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name == "IAFVAE" else pytest.mark.thorough)
+        for name in PAPERS
+    ],
+)
+def test_preset_trains_on_a_last_batch_of_one_row(name, digits):
+    model = make(name, **FEWER.get(name, {}))
+    model.compile("adam", jit_compile=False)
+    history = model.fit(data_of(name, digits[:3]), batch_size=2, verbose=0).history
+    assert int(model.state.step) == 2
+    assert np.isfinite(history["loss"]).all()
+
+
+@pytest.mark.parametrize(
     "name", sampled([pytest.param(name, id=name) for name in PAPERS], one_in=3)
 )
 def test_preset_trains_and_survives_saving(name, digits, tmp_path):
