@@ -166,6 +166,7 @@ class Fed(Compiled):
         self.state.data_size.assign(size)
         self._adapt(x, y)
         steps, rows = data.steps_of_epoch(size, batch_size)
+        self._require_batches_to_compare(rows)
         self.choose_loop(epochs * (kwargs.get("steps_per_epoch") or steps), rows)
         guard = FiniteGuard(self.state, self.likelihood.support_in_words())
         if isinstance(callbacks, keras.callbacks.CallbackList):
@@ -214,6 +215,14 @@ class Fed(Compiled):
         if batches is not None:
             data, batch_size = Given(batches), None
         return super().evaluate(data.x, data.y, batch_size, verbose, data.weight, **kwargs)
+
+    def _require_batches_to_compare(self, rows: int) -> None:
+        smallest = self.objective.smallest_batch
+        if rows < smallest:
+            raise ValueError(
+                f"{type(self.objective).__name__} compares the examples of a batch: "
+                f"`batch_size` must be at least {smallest}. Received: batch_size={rows}."
+            )
 
     def unpack(self, batch: Any) -> Batch:
         """Split what a step is given."""

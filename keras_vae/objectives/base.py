@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import tensorflow as tf
+
 from keras_vae.component import Component
 from keras_vae.schedules import Schedule, Scheduled
 from keras_vae.terms import Bound, Context, ElboTerms
@@ -36,8 +38,11 @@ class Objective(Scheduled, Component):
     `log_prob_per_dimension` and `"moments"` for one with `mean` and `scale`, both asked of
     `context.posterior`. `build` is given the event's shape. Set `coupled` if the value of one
     example depends on others of the batch: the model then gathers the terms of all replicas,
-    and the mean of the values over the batch is what counts. `requires`, `coupled` and
-    `samples` may be set in the constructor. Override `check` for what must be known before
+    and the mean of the values over the batch is what counts. If what it compares is not
+    defined for a few examples, leave it out of the values of such a batch
+    (`without_penalty_if_too_few`) and set `smallest_batch`: `fit` then refuses batches that
+    are all too small. `requires`, `coupled`, `smallest_batch` and `samples` may be set in the
+    constructor. Override `check` for what must be known before
     training. Constructor arguments that are schedules are logged under their names.
 
     (The method is `bound` rather than `__call__`, which Keras layers keep for themselves:
@@ -48,6 +53,8 @@ class Objective(Scheduled, Component):
     requires: frozenset[str] = frozenset()
     #: Whether the value of one example depends on the other examples of the batch.
     coupled = False
+    #: Examples that a batch must have for the whole value to be measured.
+    smallest_batch = 1
 
     #: Whether log p(x|z) counts. Where it does not, what a likelihood has to learn beyond its
     #: mean stays as it was.
@@ -78,6 +85,20 @@ class Objective(Scheduled, Component):
         Args:
             data_size: Number of training examples, 0 if unknown.
         """
+
+
+def without_penalty_if_too_few(
+    penalty: tf.Tensor, terms: ElboTerms, smallest_batch: int
+) -> tf.Tensor:
+    """Return the penalty, or zeros if the batch has too few examples to compare.
+
+    Args:
+        penalty: Any finite tensor.
+        terms: The terms of the batch.
+        smallest_batch: Number of examples from which on the penalty is defined.
+    """
+    enough = tf.shape(terms.log_likelihood)[1] >= smallest_batch
+    return tf.where(enough, penalty, tf.zeros_like(penalty))
 
 
 def require_weight(name: str, weight: Any, *, scheduled: bool = True) -> None:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from keras_vae.arguments import require_one_of
 from keras_vae.component import register
-from keras_vae.objectives.base import Objective, require_weight
+from keras_vae.objectives.base import Objective, require_weight, without_penalty_if_too_few
 from keras_vae.objectives.elbo import ELBO
 from keras_vae.schedules import Schedule, value_at
 from keras_vae.terms import Bound, Context, ElboTerms
@@ -29,7 +29,8 @@ class DIPVAE(Objective):
     - `"i"`: the covariance of the means of q(z|x);
     - `"ii"`: the covariance of z itself, the mean variance of q(z|x) included.
 
-    The penalty is the same for all examples of a batch. With it the value is still a lower
+    The penalty is the same for all examples of a batch, and is left out of batches of a single
+    example, which have no covariance. With it the value is still a lower
     bound of log p(x), though a loose one.
 
     Args:
@@ -51,6 +52,7 @@ class DIPVAE(Objective):
 
     requires = frozenset({"density", "moments", "posterior_params"})
     coupled = True
+    smallest_batch = 2
 
     def __init__(
         self,
@@ -76,6 +78,7 @@ class DIPVAE(Objective):
         between = tf.linalg.set_diag(covariance, tf.zeros_like(variance))
         penalty = value_at(self.off_diagonal, context.step) * tf.reduce_sum(between**2)
         penalty += value_at(self.diagonal, context.step) * tf.reduce_sum((variance - 1) ** 2)
+        penalty = without_penalty_if_too_few(penalty, terms, self.smallest_batch)
         return Bound(ELBO().bound(terms, context).value - penalty)
 
     def _covariance(self, params: tf.Tensor, context: Context) -> tf.Tensor:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from keras_vae.arguments import require_one_of
 from keras_vae.component import register
-from keras_vae.objectives.base import Objective, require_weight
+from keras_vae.objectives.base import Objective, require_weight, without_penalty_if_too_few
 from keras_vae.objectives.elbo import ELBO
 from keras_vae.schedules import Schedule, value_at
 from keras_vae.terms import Bound, Context, ElboTerms
@@ -30,7 +30,8 @@ class WAE(Objective):
     value = log p(x|z) - weight * MMD**2(q(z), p(z)), where the maximum mean discrepancy
     compares the codes of the batch with as many draws of the prior. It is the unbiased
     estimate, which may be negative, and the same for all examples of a batch; more
-    examples make it more exact. With d latent dimensions and C = 2 d scale**2, the mean
+    examples make it more exact. It is left out of batches of a single example, which have no
+    pairs. With d latent dimensions and C = 2 d scale**2, the mean
     squared distance of two draws of the prior, the kernels are
 
     - `"imq"`: the sum over s = 0.1, 0.2, 0.5, 1, 2, 5, 10 of sC / (sC + |z - z'|**2);
@@ -58,6 +59,7 @@ class WAE(Objective):
 
     requires = frozenset({"prior_latents"})
     coupled = True
+    smallest_batch = 2
 
     def __init__(
         self,
@@ -75,6 +77,7 @@ class WAE(Objective):
 
     def bound(self, terms: ElboTerms, context: Context) -> Bound:
         mmd = squared_mmd(terms.latents, terms.prior_latents, self.kernel, self.scale)
+        mmd = without_penalty_if_too_few(mmd, terms, self.smallest_batch)
         log_likelihood = tf.reduce_mean(terms.log_likelihood, axis=0)
         return Bound(log_likelihood - value_at(self.weight, context.step) * mmd)
 
@@ -85,8 +88,9 @@ class InfoVAE(Objective):
 
     value = log p(x|z) - (1 - alpha) KL(q(z|x) || p(z)) - (alpha + lambda_ - 1) MMD**2, with
     the squared maximum mean discrepancy of `WAE`, but the biased estimate, which is never
-    negative. At `alpha=0, lambda_=1` it is the ELBO; at `alpha=1` the KL is gone
-    (MMD-VAE). For other values it is no bound of log p(x).
+    negative; it, too, is left out of batches of a single example. At `alpha=0, lambda_=1` it
+    is the ELBO; at `alpha=1` the KL is gone (MMD-VAE). For other values it is no bound of
+    log p(x).
 
     Args:
         alpha: At most 1; larger values keep more information about x in z.
@@ -107,6 +111,7 @@ class InfoVAE(Objective):
 
     requires = frozenset({"density", "prior_latents"})
     coupled = True
+    smallest_batch = 2
 
     def __init__(
         self,
@@ -133,6 +138,7 @@ class InfoVAE(Objective):
         mmd = squared_mmd(
             terms.latents, terms.prior_latents, self.kernel, self.scale, unbiased=False
         )
+        mmd = without_penalty_if_too_few(mmd, terms, self.smallest_batch)
         return Bound(elbo - (self.alpha + self.lambda_ - 1) * mmd)
 
 
@@ -147,7 +153,7 @@ def squared_mmd(
         kernel: `"imq"` or `"rbf"`.
         scale: Standard deviation of a latent dimension under the prior.
         unbiased: Whether to leave out the pairs of a latent with itself. A batch of one
-            then has no pairs, and only distances between the two sets count.
+            then has no pairs, and the result means nothing.
     """
     first, second = (
         tf.reshape(z, tf.concat([tf.shape(z)[:2], [-1]], 0)) for z in (first, second)

@@ -199,6 +199,7 @@ class Perceptual(Objective):
         self.weight = weight
         self.requires = base.requires | {"x", "reconstruction"}
         self.coupled = base.coupled
+        self.smallest_batch = base.smallest_batch
         self.samples = base.samples
 
     def build(self, event_shape: tuple[int, ...]) -> None:

@@ -39,8 +39,9 @@ class TCVAE(Objective):
     - total correlation TC = log q(z) - sum_j log q(z_j),
     - dimension-wise KL DW = sum_j log q(z_j) - log p(z).
 
-    They add up to log q(z|x) - log p(z). The density q(z) of the codes of all N training
-    examples is estimated from the B examples of the batch:
+    They add up to log q(z|x) - log p(z). A single example of many cannot tell them apart: in a
+    batch of one, the sum counts once, whatever the weights. The density q(z) of the codes of
+    all N training examples is estimated from the B examples of the batch:
 
     - `"stratified"`: sum over the batch of v_j q(z|x_j) with v = 1 / N for z's own example
       and (1 - 1 / N) / (B - 1) for each other. As an estimate of q(z) it has no bias, and it
@@ -74,6 +75,7 @@ class TCVAE(Objective):
 
     requires = frozenset({"density", "factorised", "posterior_params"})
     coupled = True
+    smallest_batch = 2
 
     def __init__(
         self,
@@ -110,13 +112,16 @@ class TCVAE(Objective):
 
     def bound(self, terms: ElboTerms, context: Context) -> Bound:
         parts = self.decomposition(terms, context)
-        value = (
-            terms.log_likelihood
-            - self.alpha * parts.mutual_information
-            - value_at(self.beta, context.step) * parts.total_correlation
-            - self.gamma * parts.dimension_wise_kl
+        weighted = (
+            self.alpha * parts.mutual_information
+            + value_at(self.beta, context.step) * parts.total_correlation
+            + self.gamma * parts.dimension_wise_kl
         )
-        return Bound(tf.reduce_mean(value, axis=0))
+        # Where the batch is all the data, the parts are exact, of a single example too.
+        rows = tf.shape(terms.log_likelihood)[1]
+        measured = (rows >= self.smallest_batch) | (self._data_size(rows, context) <= rows)
+        kl = tf.where(measured, weighted, tf.subtract(terms.log_posterior, terms.log_prior))
+        return Bound(tf.reduce_mean(terms.log_likelihood - kl, axis=0))
 
     def decomposition(self, terms: ElboTerms, context: Context) -> _Decomposition:
         """Return mutual information, total correlation and dimension-wise KL of a batch.
@@ -141,13 +146,17 @@ class TCVAE(Objective):
         dtype = terms.log_likelihood.dtype
         rows = tf.shape(terms.log_likelihood)[1]
         batch = tf.cast(rows, dtype)
-        size = context.data_size if self.data_size is None else self.data_size
-        size = tf.maximum(tf.cast(size, dtype), batch)
+        size = tf.cast(self._data_size(rows, context), dtype)
         if self.estimator == "weighted":
             return tf.fill([rows, rows], -tf.math.log(size * batch))
         others = (1 - 1 / size) / tf.maximum(batch - 1, 1)
         share = tf.linalg.set_diag(tf.fill([rows, rows], others), tf.fill([rows], 1 / size))
         return tf.math.log(share)
+
+    def _data_size(self, rows: tf.Tensor, context: Context) -> tf.Tensor:
+        """Number of training examples, at least those of the batch."""
+        size = context.data_size if self.data_size is None else self.data_size
+        return tf.maximum(tf.cast(size, tf.int32), rows)
 
 
 def _log_q_of_pairs(terms: ElboTerms, context: Context) -> tf.Tensor:

@@ -87,12 +87,6 @@ def test_mmd_of_equal_latents_has_finite_gradients():
     np.testing.assert_array_equal(tape.gradient(value, z), np.zeros([1, 3, 2]))
 
 
-def test_a_single_example_has_no_pairs():
-    z, other = np.array([[0.5, 1.0]]), np.array([[-0.2, 0.3]])
-    result = squared_mmd(tf.constant(z[None]), tf.constant(other[None]), "imq", 1.0)
-    np.testing.assert_allclose(result, -2 * kernel(z[0], other[0], "imq", 1.0))
-
-
 @pytest.mark.parametrize("name", ["imq", "rbf"])
 def test_wae_is_the_likelihood_minus_weighted_mmd(float64, terms, name):
     objective = WAE(LinearWarmup(10, end=5.0), name, scale=0.8)
