@@ -5,6 +5,7 @@ Floor 0.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -12,10 +13,14 @@ from typing import Any, TypeVar
 import keras
 
 from keras_vae import numerics
+from keras_vae.arguments import plain, plain_argument
 
 __all__ = ["Component", "FromSignature", "register"]
 
 Class = TypeVar("Class", bound=type)
+
+_POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
+_BY_NAME = inspect.Parameter.KEYWORD_ONLY
 
 
 def register(family: str) -> Callable[[Class], Class]:
@@ -47,16 +52,21 @@ class FromSignature:
     """Mixin that derives `get_config` and `from_config` from the constructor.
 
     A class stores each constructor argument unchanged under its own name; this mixin
-    does the rest, Keras objects among the arguments included.
+    does the rest, Keras objects among the arguments included. Scalars of NumPy and
+    TensorFlow become Python's before the constructor sees them, so that a config is JSON.
     """
 
     #: Arguments of parent classes that the class works out itself.
     derived_arguments: tuple[str, ...] = ()
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = _with_plain_arguments(cls.__init__)  # type: ignore[method-assign]
+
     @classmethod
     def argument_names(cls) -> list[str]:
         """Names of the constructor's arguments, those that `**kwargs` hands on included."""
-        kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
         names: list[str] = []
         for parent in cls.__mro__:
             if not issubclass(parent, FromSignature):
@@ -64,7 +74,11 @@ class FromSignature:
             if "__init__" not in vars(parent):
                 continue
             parameters = inspect.signature(vars(parent)["__init__"]).parameters.values()
-            own = [p.name for p in parameters if p.name != "self" and p.kind in kinds]
+            own = [
+                p.name
+                for p in parameters
+                if p.name != "self" and p.kind in (_POSITIONAL, _BY_NAME)
+            ]
             names += [n for n in own if n not in (*names, *cls.derived_arguments)]
             if all(p.kind is not inspect.Parameter.VAR_KEYWORD for p in parameters):
                 break
@@ -82,6 +96,27 @@ class FromSignature:
     def from_config(cls, config: dict[str, Any]) -> Any:
         """Rebuild the object from `get_config`."""
         return cls(**{name: _deserialize(value) for name, value in config.items()})
+
+
+def _with_plain_arguments(init: Callable[..., None]) -> Callable[..., None]:
+    """Check kinds of arguments by their annotations, where they are those of this package."""
+    signature = inspect.signature(init)
+    own = init.__module__.startswith("keras_vae.")
+    kinds = {
+        name: str(parameter.annotation) if own else "Any"
+        for name, parameter in signature.parameters.items()
+        if parameter.kind in (_POSITIONAL, _BY_NAME)
+    }
+
+    @functools.wraps(init)
+    def plainly(self: Any, *args: Any, **kwargs: Any) -> None:
+        first = [plain_argument(n, v, kinds[n]) for n, v in zip(list(kinds)[1:], args)]
+        rest = {n: plain_argument(n, v, kinds.get(n, "Any")) for n, v in kwargs.items()}
+        init(self, *first, *(plain(v) for v in args[len(first) :]), **rest)
+
+    # Keras looks for the names of arguments in the function itself.
+    plainly.__signature__ = signature  # type: ignore[attr-defined]
+    return plainly
 
 
 def _deserialize(value: Any) -> Any:

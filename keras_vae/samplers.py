@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae import numerics
+from keras_vae.arguments import require_integer, require_positive, require_size, require_sizes
 from keras_vae.component import register
 from keras_vae.likelihoods import Normal
 from keras_vae.models import VAE
@@ -137,14 +138,12 @@ class TwoStage(Prior):
         learning_rate: float = 1e-3,
         **kwargs: Any,
     ) -> None:
-        settings = {
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-        }
-        for name, value in settings.items():
-            if not value > 0:
-                raise ValueError(f"`{name}` must be positive. Received: {name}={value}.")
+        require_sizes("units", units)
+        if latent_dim is not None:
+            require_size("latent_dim", latent_dim)
+        require_integer("epochs", epochs)
+        require_integer("batch_size", batch_size)
+        require_positive("learning_rate", learning_rate)
         super().__init__(**kwargs)
         self.units = units
         self.latent_dim = latent_dim

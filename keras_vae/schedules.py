@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_vae import numerics
-from keras_vae.arguments import require_positive
+from keras_vae.arguments import require_integer, require_number, require_positive
 from keras_vae.component import FromSignature, register
 from keras_vae.terms import Context
 
@@ -68,7 +68,7 @@ class Constant(Schedule):
     """
 
     def __init__(self, value: float = 1.0) -> None:
-        self.value = value
+        self.value = require_number("value", value)
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         return tf.constant(self.value, numerics.density_dtype())
@@ -97,18 +97,18 @@ class LinearWarmup(Schedule):
     Sonderby et al. (2016), Ladder Variational Autoencoders, 2.3.
     """
 
-    def __init__(self, steps: int, start: float = 0.0, end: float = 1.0) -> None:
+    def __init__(self, steps: float, start: float = 0.0, end: float = 1.0) -> None:
         require_positive("steps", steps)
         self.steps = steps
-        self.start = start
-        self.end = end
+        self.start = require_number("start", start)
+        self.end = require_number("end", end)
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         done = tf.clip_by_value(_real(step) / self.steps, 0.0, 1.0)
         return self.start + (self.end - self.start) * done
 
     def settles_after(self) -> int:
-        return self.steps
+        return math.ceil(self.steps)
 
 
 @register("schedules")
@@ -142,16 +142,16 @@ class Cyclical(Schedule):
         start: float = 0.0,
         end: float = 1.0,
     ) -> None:
-        require_positive("period", period)
-        if cycles is not None:
-            require_positive("cycles", cycles)
-        if not 0 < rise <= 1:
+        for name, value in (("period", period), ("cycles", 1 if cycles is None else cycles)):
+            require_positive(name, value)
+            require_integer(name, value)
+        if not 0 < require_number("rise", rise) <= 1:
             raise ValueError(f"`rise` must be in (0, 1]. Received: rise={rise}.")
         self.period = period
         self.rise = rise
         self.cycles = cycles
-        self.start = start
-        self.end = end
+        self.start = require_number("start", start)
+        self.end = require_number("end", end)
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         # The remainder is taken in integers: exact at any step, unlike in float32.
@@ -201,8 +201,8 @@ class Sigmoid(Schedule):
             require_positive("width", width)
         self.midpoint = midpoint
         self.width = width
-        self.start = start
-        self.end = end
+        self.start = require_number("start", start)
+        self.end = require_number("end", end)
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         width = self.midpoint / 6 if self.width is None else self.width

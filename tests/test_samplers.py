@@ -192,7 +192,7 @@ def test_two_stage_has_no_density(two_stage):
 
 @pytest.mark.parametrize("name", ["epochs", "batch_size", "learning_rate"])
 def test_two_stage_checks_its_arguments(name):
-    with pytest.raises(ValueError, match=f"`{name}` must be positive. Received: {name}=0"):
+    with pytest.raises(ValueError, match=f"`{name}` must be .*Received: {name}=0"):
         samplers.TwoStage(**{name: 0})
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae import numerics
+from keras_vae.arguments import require_integer, require_number
 from keras_vae.callbacks.stopping import has_settled
 from keras_vae.evaluation import active_units
 from keras_vae.models import VAE
@@ -81,16 +82,10 @@ class CollapseMonitor(keras.callbacks.Callback):
         max_rows: int = 1_000,
     ) -> None:
         super().__init__()
-        if not 0 <= min_share <= 1:
-            raise ValueError(
-                f"`min_share` must be between 0 and 1. Received: min_share={min_share}."
-            )
-        if not patience >= 1:
-            raise ValueError(f"`patience` must be >= 1. Received: patience={patience}.")
-        if not threshold >= 0:
-            raise ValueError(f"`threshold` must be >= 0. Received: threshold={threshold}.")
-        if not max_rows >= 2:
-            raise ValueError(f"`max_rows` must be >= 2. Received: max_rows={max_rows}.")
+        require_number("min_share", min_share, 0, 1)
+        require_integer("patience", patience)
+        require_number("threshold", threshold, 0)
+        require_integer("max_rows", max_rows, 2)
         if len(x) < 2:
             raise ValueError(f"`x` must have at least two examples. Received: {len(x)}.")
         self.x = np.asarray(x[:max_rows])

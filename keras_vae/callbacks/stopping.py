@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from keras_vae.arguments import require_integer, require_number
 from keras_vae.component import FromSignature
 from keras_vae.models import VAE
 from keras_vae.schedules import Schedule
@@ -69,10 +70,8 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
         restore_best_weights: bool = True,
         verbose: int = 0,
     ) -> None:
-        if not patience >= 0:
-            raise ValueError(f"`patience` must be >= 0. Received: patience={patience}.")
-        if not min_delta >= 0:
-            raise ValueError(f"`min_delta` must be >= 0. Received: min_delta={min_delta}.")
+        patience = require_integer("patience", patience, 0)
+        min_delta = require_number("min_delta", min_delta, 0)
         super().__init__(
             monitor="val_elbo",
             mode="max",

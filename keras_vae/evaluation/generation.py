@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_vae.arguments import require_integer, require_positive
+
 __all__ = ["TwoSampleTest", "median_distance", "two_sample_test"]
 
 # Splits that swap equal rows tie with the given one but for the rounding of sums of kernel
@@ -94,14 +96,12 @@ def two_sample_test(
             f"`x` and `y` must have examples of one size. Received: {x.shape[1]} and "
             f"{y.shape[1]} numbers per example."
         )
-    if not isinstance(permutations, int) or permutations < 1:
-        raise ValueError(f"`permutations` must be an integer >= 1. Received: {permutations!r}.")
+    require_integer("permutations", permutations)
     squares = _squared_distances(np.concatenate([x, y]))
     if bandwidth is None:
         upper = np.triu_indices(len(squares), k=1)
         bandwidth = float(np.sqrt(np.median(squares[upper])))
-    if not bandwidth > 0:
-        raise ValueError(f"`bandwidth` must be positive. Received: bandwidth={bandwidth}.")
+    require_positive("bandwidth", bandwidth)
     kernel = np.exp(squares / (-2 * bandwidth**2))
     np.fill_diagonal(kernel, 0.0)
 

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae import numerics
-from keras_vae.arguments import require_integer
+from keras_vae.arguments import require_integer, require_number
 from keras_vae.evaluation.generation import TwoSampleTest, two_sample_test
 from keras_vae.models import VAE
 
@@ -62,8 +62,7 @@ def active_units(
     Reference: Burda, Grosse and Salakhutdinov (2016), Importance Weighted Autoencoders,
     section 5.2.
     """
-    if not threshold >= 0:
-        raise ValueError(f"`threshold` must be >= 0. Received: threshold={threshold}.")
+    require_number("threshold", threshold, 0)
     if len(x) < 2:
         raise ValueError(f"`x` must have at least two examples. Received: {len(x)}.")
     means = np.asarray(model.encode(x, condition=condition), dtype="float64")

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from keras_vae.arguments import is_integer, is_number
 from keras_vae.models import VAE
 
 __all__ = [
@@ -77,7 +78,7 @@ def check_tolerance(tolerance: Any) -> None:
         TypeError: If it is no number.
         ValueError: If it is negative, infinite or NaN.
     """
-    if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)):
+    if not is_number(tolerance):
         raise TypeError(
             f"`tolerance` must be a number. Received: tolerance={tolerance!r} of type "
             f"{type(tolerance).__name__}."
@@ -91,7 +92,7 @@ def check_tolerance(tolerance: Any) -> None:
 
 def check_opset(opset: Any, supported: range) -> None:
     """Raise a ValueError unless `opset` is one of those supported."""
-    if isinstance(opset, bool) or not isinstance(opset, int) or opset not in supported:
+    if not is_integer(opset) or opset not in supported:
         raise ValueError(
             f"`opset` must be an integer from {supported[0]} to {supported[-1]}. "
             f"Received: opset={opset!r}."

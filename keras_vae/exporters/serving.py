@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from keras_vae.arguments import is_integer
 from keras_vae.exporters.checks import check_model
 from keras_vae.exporters.precision import portable
 from keras_vae.exporters.signature import Signature
@@ -127,7 +128,7 @@ def write_answers(
     b'ANSWERS1'
     """
     check_model(model)
-    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
+    if not is_integer(rows) or rows < 1:
         raise ValueError(f"`rows` must be an integer >= 1. Received: rows={rows!r}.")
     (asked,) = portable(model, [signature]).signatures
     inputs = asked.probe(rows)

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_vae.arguments import require_size, require_sizes
 from keras_vae.component import Component
 from keras_vae.flows.base import Bijection
 
@@ -150,17 +151,8 @@ class Conditioned(Bijection):
         context_size: int = 0,
         **kwargs: Any,
     ) -> None:
-        good = isinstance(hidden, (list, tuple)) and len(hidden) > 0
-        if not good or not all(isinstance(n, int) and n > 0 for n in hidden):
-            raise ValueError(
-                f"`hidden` must be a list of positive integers, one per layer. "
-                f"Received: hidden={hidden!r}."
-            )
-        if not isinstance(context_size, int) or context_size < 0:
-            raise ValueError(
-                f"`context_size` must be an integer >= 0. "
-                f"Received: context_size={context_size!r}."
-            )
+        require_sizes("hidden", hidden)
+        require_size("context_size", context_size, 0)
         super().__init__(**kwargs)
         self.hidden = hidden
         self.activation = activation

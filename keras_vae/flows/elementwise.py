@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from keras_vae.arguments import require_integer, require_positive
+
 __all__ = ["Affine", "Elementwise", "Gated", "Spline"]
 
 Pair = tuple[tf.Tensor, tf.Tensor]
@@ -180,9 +182,5 @@ class Spline(Elementwise):
 def require_spline(bins: int, limit: float) -> None:
     """Raise a ValueError unless a spline of so many bins exists."""
     most = math.floor(0.5 / _SMALLEST_BIN)
-    if not isinstance(bins, int) or not 2 <= bins <= most:
-        raise ValueError(
-            f"`bins` must be an integer from 2 to {most}. Received: bins={bins!r}."
-        )
-    if not 0 < limit < math.inf:
-        raise ValueError(f"`limit` must be positive. Received: limit={limit}.")
+    require_integer("bins", bins, 2, most)
+    require_positive("limit", limit)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_vae.arguments import require_integer
 from keras_vae.component import register
 from keras_vae.flows.base import Bijection
 
@@ -36,10 +37,8 @@ class Permutation(Bijection):
     """
 
     def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
-        if seed is not None and (not isinstance(seed, int) or seed < 0):
-            raise ValueError(
-                f"`seed` must be None or an integer >= 0. Received: seed={seed!r}."
-            )
+        if seed is not None:
+            require_integer("seed", seed, 0)
         super().__init__(**kwargs)
         self.seed = seed
 

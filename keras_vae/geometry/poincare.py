@@ -16,6 +16,8 @@ import math
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from keras_vae.arguments import is_number
+
 __all__ = [
     "Wrapping",
     "check_curvature",
@@ -42,7 +44,7 @@ def check_curvature(curvature: float) -> None:
     Raises:
         ValueError: If it is not positive and finite.
     """
-    if not 0 < curvature < math.inf:
+    if not is_number(curvature) or not 0 < curvature < math.inf:
         raise ValueError(
             f"`curvature` must be positive and finite; for flat space use DiagonalNormal and "
             f"StandardNormal. Received: curvature={curvature}."

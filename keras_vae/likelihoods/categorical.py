@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from keras_vae import numerics
-from keras_vae.arguments import require_integer
+from keras_vae.arguments import require_integer, require_size
 from keras_vae.component import register
 from keras_vae.likelihoods.base import (
     Likelihood,
@@ -120,7 +120,7 @@ class Categorical(OneHot):
     """
 
     def __init__(self, classes: int, end_token: int | None = None, **kwargs: Any) -> None:
-        require_integer("classes", classes, 2)
+        require_size("classes", classes, 2)
         if end_token is not None:
             require_integer("end_token", end_token, 0)
             if end_token >= classes:
@@ -266,7 +266,7 @@ class Ordinal(OneHot):
     """
 
     def __init__(self, levels: int, **kwargs: Any) -> None:
-        require_integer("levels", levels, 2)
+        require_size("levels", levels, 2)
         super().__init__(**kwargs)
         self.levels = levels
 

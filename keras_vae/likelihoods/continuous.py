@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from keras_vae import numerics
-from keras_vae.arguments import require_one_of
+from keras_vae.arguments import is_number, require_one_of
 from keras_vae.component import register
 from keras_vae.likelihoods.base import keyed_noise
 from keras_vae.likelihoods.location_scale import LocationScale
@@ -141,7 +141,7 @@ class StudentT(LocationScale):
     ) -> None:
         if isinstance(df, str):
             require_one_of("df", df, ("learned",))
-        elif not df > 1:
+        elif not is_number(df) or not 1 < df < math.inf:
             raise ValueError(f"`df` must be above 1. Received: df={df}.")
         super().__init__(scale, **kwargs)
         self.df = df

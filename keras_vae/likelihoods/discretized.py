@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from keras_vae import numerics
-from keras_vae.arguments import require_integer
+from keras_vae.arguments import require_size
 from keras_vae.component import register
 from keras_vae.likelihoods.base import (
     Likelihood,
@@ -67,8 +67,8 @@ class DiscretizedLogistic(Likelihood):
     """
 
     def __init__(self, components: int = 10, levels: int = 256, **kwargs: Any) -> None:
-        require_integer("components", components, 1)
-        require_integer("levels", levels, 2)
+        require_size("components", components, 1)
+        require_size("levels", levels, 2)
         super().__init__(**kwargs)
         self.components = components
         self.levels = levels

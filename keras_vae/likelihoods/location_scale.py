@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from keras_vae import numerics
-from keras_vae.arguments import require_one_of
+from keras_vae.arguments import require_one_of, require_positive
 from keras_vae.likelihoods.base import Support
 from keras_vae.likelihoods.running import RunningMean
 from keras_vae.terms import Context
@@ -47,10 +47,9 @@ class LocationScale(RunningMean):
         if isinstance(scale, str):
             modes = ("learned", "predicted", *(["optimal"] if self.optimal_power else []))
             require_one_of("scale", scale, modes)
-        elif not scale > 0:
-            raise ValueError(f"`scale` must be positive. Received: scale={scale}.")
-        if not min_scale > 0:
-            raise ValueError(f"`min_scale` must be positive. Received: min_scale={min_scale}.")
+        else:
+            require_positive("scale", scale)
+        require_positive("min_scale", min_scale)
         super().__init__(**kwargs)
         self.scale = scale
         self.min_scale = min_scale

@@ -15,6 +15,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from keras_vae import numerics
+from keras_vae.arguments import is_number
 from keras_vae.component import register
 from keras_vae.likelihoods.base import Likelihood, Support
 from keras_vae.terms import Context
@@ -355,8 +356,12 @@ def _require_columns(columns: Any) -> None:
             )
 
 
+def _is_weight(value: Any) -> bool:
+    return is_number(value) and 0 <= value < math.inf
+
+
 def _require_weights(weights: Mapping[str, float], columns: Mapping[str, Likelihood]) -> None:
-    bad = {n: w for n, w in weights.items() if n not in columns or not 0 <= w < math.inf}
+    bad = {n: w for n, w in weights.items() if n not in columns or not _is_weight(w)}
     if bad:
         raise ValueError(
             f"`column_weights` must be finite numbers >= 0 by the names of columns. "

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae import numerics
+from keras_vae.arguments import require_shape, require_share
 from keras_vae.models.checks import Wanted, check_array
 
 __all__ = ["Conditions", "attach", "repeated"]
@@ -40,25 +41,16 @@ class Conditions:
     """
 
     def __init__(self, shape: Sequence[int] | None, dropout: float) -> None:
-        if shape is not None and not (
-            isinstance(shape, (list, tuple))
-            and len(shape) > 0
-            and all(isinstance(size, int) and size > 0 for size in shape)
-        ):
-            raise ValueError(
-                f"`condition_shape` must be a tuple of positive integers, such as (10,) for "
-                f"one of ten labels. Received: condition_shape={shape!r}."
-            )
-        if not 0 <= dropout < 1:
-            raise ValueError(
-                f"`condition_dropout` must be in [0, 1). Received: condition_dropout={dropout}."
-            )
+        if shape is not None:
+            example = "(10,) for one of ten labels"
+            shape = require_shape("condition_shape", shape, example)
+        dropout = require_share("condition_dropout", dropout)
         if dropout and shape is None:
             raise ValueError(
                 f"`condition_dropout` needs a `condition_shape`. Received: "
                 f"condition_dropout={dropout}, condition_shape=None."
             )
-        self.shape = None if shape is None else tuple(shape)
+        self.shape = shape
         self.dropout = dropout
 
     @property

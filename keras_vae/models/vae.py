@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae import numerics
+from keras_vae.arguments import require_integer, require_shape
 from keras_vae.component import FromSignature, register
 from keras_vae.likelihoods import Likelihood
 from keras_vae.models.composition import check_composition
@@ -118,7 +119,7 @@ class VAE(FromSignature, Verbs):
             has_density = getattr(posterior, "has_density", True)
             objective = ELBO() if has_density else LogLikelihood()
         check_composition(posterior, prior, likelihood, objective)
-        event_shape = _as_event_shape(event_shape)
+        event_shape = require_shape("event_shape", event_shape, "(28, 28, 1)")
         conditions = Conditions(condition_shape, condition_dropout)
         if prior.needs_condition and conditions.shape is None:
             raise ValueError(
@@ -135,6 +136,8 @@ class VAE(FromSignature, Verbs):
             )
         if preprocessor is not None:
             _check_preprocessor(preprocessor, missing)
+        if seed is not None:
+            require_integer("seed", seed, -(2**63), 2**63 - 1)
         # The networks cast for themselves; log-densities keep their precision.
         super().__init__(autocast=False, **kwargs)
         self.encoder = encoder
@@ -348,13 +351,3 @@ def _check_preprocessor(preprocessor: Any, missing: str | None) -> None:
             f"Values that are missing are NaN, which raw data of type {raw_dtype} cannot "
             f"hold. Leave out `raw_dtype`: the preprocessor then takes floats."
         )
-
-
-def _as_event_shape(event_shape: Any) -> tuple[int, ...]:
-    sizes = tuple(event_shape) if isinstance(event_shape, (list, tuple)) else ()
-    if not sizes or not all(isinstance(size, int) and size > 0 for size in sizes):
-        raise ValueError(
-            f"`event_shape` must be a tuple of positive integers, such as (28, 28, 1). "
-            f"Received: event_shape={event_shape!r}."
-        )
-    return sizes

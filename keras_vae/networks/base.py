@@ -18,9 +18,6 @@ __all__ = [
     "Decoder",
     "Network",
     "Side",
-    "require_count",
-    "require_counts",
-    "require_share",
     "spectral",
 ]
 
@@ -144,18 +141,6 @@ class Decoder(Network):
         super().build_from_config({"input_shape": config["input_shape"]})
 
 
-def require_count(name: str, value: Any) -> None:
-    """Raise a ValueError unless `value` is a positive integer."""
-    if not isinstance(value, int) or value < 1:
-        raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value}.")
-
-
-def require_share(name: str, value: Any) -> None:
-    """Raise a ValueError unless `value` is in [0, 1)."""
-    if not 0 <= value < 1:
-        raise ValueError(f"`{name}` must be in [0, 1). Received: {name}={value}.")
-
-
 def spectral(layer: keras.layers.Layer) -> keras.layers.Layer:
     """Wrap a layer so that each training step divides its kernel by its largest singular value.
 
@@ -163,13 +148,3 @@ def spectral(layer: keras.layers.Layer) -> keras.layers.Layer:
     at each step.
     """
     return keras.layers.SpectralNormalization(layer, dtype=layer.dtype_policy.variable_dtype)
-
-
-def require_counts(name: str, values: Any) -> None:
-    """Raise a ValueError unless `values` is a non-empty sequence of positive integers."""
-    good = isinstance(values, (list, tuple)) and len(values) > 0
-    if not good or not all(isinstance(v, int) and v > 0 for v in values):
-        raise ValueError(
-            f"`{name}` must be a list of positive integers, one per layer. "
-            f"Received: {name}={values!r}."
-        )

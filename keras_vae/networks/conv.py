@@ -11,12 +11,11 @@ from typing import Any
 
 import keras
 
+from keras_vae.arguments import require_size, require_sizes
 from keras_vae.component import register
 from keras_vae.networks.base import (
     Decoder,
     Network,
-    require_count,
-    require_counts,
     spectral,
 )
 
@@ -36,9 +35,9 @@ class _ConvNetwork(Network):
         spectral_normalization: bool = False,
         **kwargs: Any,
     ) -> None:
-        require_counts("filters", filters)
-        require_count("kernel_size", kernel_size)
-        require_count("strides", strides)
+        require_sizes("filters", filters)
+        require_size("kernel_size", kernel_size)
+        require_size("strides", strides)
         super().__init__(**kwargs)
         self.filters = filters
         self.kernel_size = kernel_size

@@ -10,8 +10,8 @@ from typing import Any
 
 import keras
 
+from keras_vae.arguments import require_size, require_sizes
 from keras_vae.component import register
-from keras_vae.networks.base import require_count, require_counts
 from keras_vae.networks.sequence import (
     RecomputingDecoder,
     SequenceEncoder,
@@ -55,8 +55,8 @@ class ConvEncoder1D(SequenceEncoder):
         end_token: int | None = None,
         **kwargs: Any,
     ) -> None:
-        require_counts("filters", filters)
-        require_count("kernel_size", kernel_size)
+        require_sizes("filters", filters)
+        require_size("kernel_size", kernel_size)
         super().__init__(end_token=end_token, **kwargs)
         self.filters = filters
         self.kernel_size = kernel_size
@@ -130,9 +130,9 @@ class CausalConvDecoder(RecomputingDecoder):
         word_dropout: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        require_count("filters", filters)
-        require_counts("dilations", dilations)
-        require_count("kernel_size", kernel_size)
+        require_size("filters", filters)
+        require_sizes("dilations", dilations)
+        require_size("kernel_size", kernel_size)
         super().__init__(autoregressive, vocabulary, word_dropout, **kwargs)
         self.filters = filters
         self.dilations = dilations

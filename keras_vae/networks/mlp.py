@@ -10,8 +10,9 @@ from typing import Any
 
 import keras
 
+from keras_vae.arguments import require_share, require_sizes
 from keras_vae.component import register
-from keras_vae.networks.base import Network, require_counts, require_share, spectral
+from keras_vae.networks.base import Network, spectral
 
 __all__ = ["MLP"]
 
@@ -48,7 +49,7 @@ class MLP(Network):
         spectral_normalization: bool = False,
         **kwargs: Any,
     ) -> None:
-        require_counts("units", units)
+        require_sizes("units", units)
         require_share("dropout", dropout)
         super().__init__(**kwargs)
         self.units = units

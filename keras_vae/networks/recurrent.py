@@ -10,8 +10,8 @@ from typing import Any
 
 import keras
 
+from keras_vae.arguments import require_sizes
 from keras_vae.component import register
-from keras_vae.networks.base import require_counts
 from keras_vae.networks.sequence import SequenceDecoder, SequenceEncoder, State
 
 __all__ = ["RecurrentDecoder", "RecurrentEncoder"]
@@ -54,7 +54,7 @@ class RecurrentEncoder(SequenceEncoder):
         end_token: int | None = None,
         **kwargs: Any,
     ) -> None:
-        require_counts("units", units)
+        require_sizes("units", units)
         _require_cell(cell)
         super().__init__(end_token=end_token, **kwargs)
         self.units = units
@@ -116,7 +116,7 @@ class RecurrentDecoder(SequenceDecoder):
         word_dropout: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        require_counts("units", units)
+        require_sizes("units", units)
         _require_cell(cell)
         super().__init__(autoregressive, vocabulary, word_dropout, **kwargs)
         self.units = units

@@ -11,14 +11,12 @@ from typing import Any
 
 import keras
 
+from keras_vae.arguments import require_share, require_size, require_sizes
 from keras_vae.component import register
 from keras_vae.networks.base import (
     Decoder,
     Network,
     Side,
-    require_count,
-    require_counts,
-    require_share,
 )
 from keras_vae.networks.conv import cropping, require_image, small_grid
 
@@ -61,8 +59,8 @@ class ResidualMLP(Network):
         dropout: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        require_count("units", units)
-        require_count("blocks", blocks)
+        require_size("units", units)
+        require_size("blocks", blocks)
         require_share("dropout", dropout)
         super().__init__(**kwargs)
         self.units = units
@@ -101,11 +99,11 @@ class _ResidualNetwork(Network):
         groups: int | None = None,
         **kwargs: Any,
     ) -> None:
-        require_counts("filters", filters)
-        require_count("blocks", blocks)
-        require_count("strides", strides)
+        require_sizes("filters", filters)
+        require_size("blocks", blocks)
+        require_size("strides", strides)
         if groups is not None:
-            require_count("groups", groups)
+            require_size("groups", groups)
             if any(width % groups for width in filters):
                 raise ValueError(
                     f"`groups` must divide the filters of every stage. "

@@ -10,7 +10,8 @@ from typing import Any
 import keras
 
 from keras_vae import numerics
-from keras_vae.networks.base import Decoder, Network, require_count, require_share
+from keras_vae.arguments import require_integer, require_share, require_size
+from keras_vae.networks.base import Decoder, Network
 
 __all__ = [
     "RecomputingDecoder",
@@ -39,10 +40,8 @@ class SequenceEncoder(Network):
     """
 
     def __init__(self, end_token: int | None = None, **kwargs: Any) -> None:
-        if end_token is not None and (not isinstance(end_token, int) or end_token < 0):
-            raise ValueError(
-                f"`end_token` must be the index of a channel. Received: end_token={end_token}."
-            )
+        if end_token is not None:
+            require_integer("end_token", end_token, 0)
         super().__init__(**kwargs)
         self.end_token = end_token
 
@@ -94,7 +93,7 @@ class SequenceDecoder(Decoder):
         **kwargs: Any,
     ) -> None:
         if vocabulary is not None:
-            require_count("vocabulary", vocabulary)
+            require_size("vocabulary", vocabulary)
         require_share("word_dropout", word_dropout)
         if not autoregressive and (vocabulary is not None or word_dropout):
             raise ValueError(

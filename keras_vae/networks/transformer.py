@@ -10,8 +10,9 @@ from typing import Any
 
 import keras
 
+from keras_vae.arguments import require_share, require_size
 from keras_vae.component import register
-from keras_vae.networks.base import Network, require_count, require_share
+from keras_vae.networks.base import Network
 from keras_vae.networks.sequence import (
     RecomputingDecoder,
     SequenceEncoder,
@@ -181,7 +182,7 @@ class TransformerDecoder(RecomputingDecoder, _Transformer):
 
 def _require_sizes(depth: Any, heads: Any, width: Any, dropout: Any) -> None:
     for name, value in (("depth", depth), ("heads", heads), ("width", width)):
-        require_count(name, value)
+        require_size(name, value)
     require_share("dropout", dropout)
     if width % heads:
         raise ValueError(

@@ -5,10 +5,12 @@ Floor 3.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import tensorflow as tf
 
+from keras_vae.arguments import is_number
 from keras_vae.component import Component
 from keras_vae.schedules import Schedule, Scheduled
 from keras_vae.terms import Bound, Context, ElboTerms
@@ -105,6 +107,6 @@ def require_weight(name: str, weight: Any, *, scheduled: bool = True) -> None:
     """Raise a ValueError unless `weight` is a number >= 0 or, if allowed, a schedule."""
     if scheduled and isinstance(weight, Schedule):
         return
-    if not isinstance(weight, (int, float)) or not 0 <= weight < float("inf"):
+    if not is_number(weight) or not 0 <= weight < math.inf:
         kind = ">= 0 or a schedule" if scheduled else ">= 0"
         raise ValueError(f"`{name}` must be {kind}. Received: {name}={weight!r}.")

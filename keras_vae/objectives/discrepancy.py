@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_vae.arguments import require_one_of
+from keras_vae.arguments import require_number, require_one_of, require_positive
 from keras_vae.component import register
 from keras_vae.objectives.base import Objective, require_weight, without_penalty_if_too_few
 from keras_vae.objectives.elbo import ELBO
@@ -121,6 +121,8 @@ class InfoVAE(Objective):
         scale: float = 1.0,
         **kwargs: Any,
     ) -> None:
+        require_number("alpha", alpha)
+        require_number("lambda_", lambda_)
         if not (alpha <= 1 and alpha + lambda_ >= 1):
             raise ValueError(
                 f"`alpha` must be <= 1 and `alpha + lambda_` >= 1, or terms are rewarded that "
@@ -185,5 +187,4 @@ def _similarity(a: tf.Tensor, b: tf.Tensor, kernel: str, scale: float) -> tf.Ten
 
 def _require_kernel(kernel: str, scale: float) -> None:
     require_one_of("kernel", kernel, _KERNELS)
-    if not scale > 0:
-        raise ValueError(f"`scale` must be positive. Received: scale={scale}.")
+    require_positive("scale", scale)

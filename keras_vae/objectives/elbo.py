@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_vae.arguments import require_integer, require_one_of
+from keras_vae.arguments import require_one_of, require_size
 from keras_vae.component import register
 from keras_vae.objectives.base import (
     Objective,
@@ -90,7 +90,7 @@ class ELBO(Objective):
         require_weight("free_bits", free_bits)
         require_one_of("free_bits_over", free_bits_over, ("batch", "example"))
         require_one_of("kl", kl, ("closed", "monte_carlo"))
-        require_integer("samples", samples)
+        require_size("samples", samples)
         frees_bits = isinstance(free_bits, Schedule) or free_bits > 0
         if frees_bits and capacity is not None:
             raise ValueError(

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from keras_vae import numerics
-from keras_vae.arguments import require_integer
+from keras_vae.arguments import require_positive, require_size
 from keras_vae.component import register
 from keras_vae.objectives.base import Objective, require_weight
 from keras_vae.objectives.elbo import ELBO
@@ -81,10 +81,9 @@ class MSSSIM(Objective):
     ) -> None:
         require_weight("weight", weight)
         require_weight("beta", beta)
-        if not max_value > 0:
-            raise ValueError(f"`max_value` must be positive. Received: max_value={max_value}.")
-        require_integer("window", window)
-        require_integer("samples", samples)
+        require_positive("max_value", max_value)
+        require_size("window", window)
+        require_size("samples", samples)
         super().__init__(**kwargs)
         self.weight = weight
         self.beta = beta

@@ -5,13 +5,12 @@ Floor 3.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import tensorflow as tf
 
 from keras_vae import numerics
-from keras_vae.arguments import require_integer
+from keras_vae.arguments import require_number, require_size
 from keras_vae.component import register
 from keras_vae.objectives.base import Objective
 from keras_vae.terms import Bound, Context, ElboTerms
@@ -44,7 +43,7 @@ class IWAE(Objective):
     requires = frozenset({"density"})
 
     def __init__(self, samples: int = 5, **kwargs: Any) -> None:
-        require_integer("samples", samples)
+        require_size("samples", samples)
         super().__init__(**kwargs)
         self.samples = samples
 
@@ -79,8 +78,8 @@ class MIWAE(Objective):
     requires = frozenset({"density"})
 
     def __init__(self, outer: int = 8, inner: int = 8, **kwargs: Any) -> None:
-        require_integer("outer", outer)
-        require_integer("inner", inner)
+        require_size("outer", outer)
+        require_size("inner", inner)
         super().__init__(**kwargs)
         self.outer = outer
         self.inner = inner
@@ -117,9 +116,8 @@ class CIWAE(Objective):
     requires = frozenset({"density"})
 
     def __init__(self, samples: int = 5, weight: float = 0.5, **kwargs: Any) -> None:
-        require_integer("samples", samples)
-        if not 0 <= weight <= 1:
-            raise ValueError(f"`weight` must be in [0, 1]. Received: weight={weight}.")
+        require_size("samples", samples)
+        require_number("weight", weight, 0, 1)
         super().__init__(**kwargs)
         self.samples = samples
         self.weight = weight
@@ -157,9 +155,8 @@ class Renyi(Objective):
     requires = frozenset({"density"})
 
     def __init__(self, alpha: float = 0.5, samples: int = 5, **kwargs: Any) -> None:
-        if not math.isfinite(alpha):
-            raise ValueError(f"`alpha` must be a finite number. Received: alpha={alpha}.")
-        require_integer("samples", samples)
+        require_number("alpha", alpha)
+        require_size("samples", samples)
         super().__init__(**kwargs)
         self.alpha = alpha
         self.samples = samples

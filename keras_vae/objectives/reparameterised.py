@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_vae import numerics
-from keras_vae.arguments import require_integer
+from keras_vae.arguments import require_size
 from keras_vae.component import register
 from keras_vae.objectives.base import Objective
 from keras_vae.objectives.importance import in_groups
@@ -49,7 +49,7 @@ class DReG(Objective):
     requires = frozenset({"density", "log_joint_gradient"})
 
     def __init__(self, samples: int = 5, **kwargs: Any) -> None:
-        require_integer("samples", samples)
+        require_size("samples", samples)
         super().__init__(**kwargs)
         self.samples = samples
 
@@ -86,7 +86,7 @@ class StickingTheLanding(Objective):
     requires = frozenset({"density", "log_joint_gradient"})
 
     def __init__(self, samples: int = 1, **kwargs: Any) -> None:
-        require_integer("samples", samples)
+        require_size("samples", samples)
         super().__init__(**kwargs)
         self.samples = samples
 
@@ -126,8 +126,8 @@ class PIWAE(Objective):
     requires = frozenset({"density", "log_joint_gradient"})
 
     def __init__(self, outer: int = 8, inner: int = 8, **kwargs: Any) -> None:
-        require_integer("outer", outer)
-        require_integer("inner", inner)
+        require_size("outer", outer)
+        require_size("inner", inner)
         super().__init__(**kwargs)
         self.outer = outer
         self.inner = inner

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from keras_vae.arguments import require_integer, require_one_of
+from keras_vae.arguments import require_integer, require_one_of, require_size
 from keras_vae.component import register
 from keras_vae.objectives.base import (
     Objective,
@@ -94,7 +94,7 @@ class TCVAE(Objective):
         require_one_of("estimator", estimator, ("stratified", "weighted"))
         if data_size is not None:
             require_integer("data_size", data_size)
-        require_integer("samples", samples)
+        require_size("samples", samples)
         super().__init__(**kwargs)
         self.beta = beta
         self.alpha = alpha

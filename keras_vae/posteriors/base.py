@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from keras_vae.arguments import require_integer
+from keras_vae.arguments import require_size
 from keras_vae.component import Component
 from keras_vae.numerics import NoiseSpec
 from keras_vae.parameters import tensor_parameters
@@ -55,7 +55,7 @@ class Posterior(Scheduled, Component):
     factorised = False
 
     def __init__(self, latent_dim: int, **kwargs: Any) -> None:
-        require_integer("latent_dim", latent_dim)
+        require_size("latent_dim", latent_dim)
         super().__init__(**kwargs)
         self.latent_dim = latent_dim
 

@@ -19,7 +19,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from keras_vae import numerics
-from keras_vae.arguments import require_integer
+from keras_vae.arguments import require_positive, require_size
 from keras_vae.component import register
 from keras_vae.numerics import NoiseSpec
 from keras_vae.posteriors.base import Posterior
@@ -72,8 +72,8 @@ class RelaxedCategorical(Posterior):
         temperature: float | Schedule = 0.5,
         **kwargs: Any,
     ) -> None:
-        require_integer("categories", categories, 2)
-        require_integer("vectors", vectors)
+        require_size("categories", categories, 2)
+        require_size("vectors", vectors)
         _require_temperature(temperature)
         super().__init__(categories * vectors, **kwargs)
         self.categories = categories
@@ -241,7 +241,5 @@ def _is_positive(values: tf.Tensor) -> tf.Tensor:
 
 
 def _require_temperature(temperature: float | Schedule) -> None:
-    if not isinstance(temperature, Schedule) and not temperature > 0:
-        raise ValueError(
-            f"`temperature` must be positive. Received: temperature={temperature}."
-        )
+    if not isinstance(temperature, Schedule):
+        require_positive("temperature", temperature)

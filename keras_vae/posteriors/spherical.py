@@ -39,7 +39,7 @@ class _Spherical(Posterior):
     angle_law: type[AngleLaw]
 
     def __init__(self, latent_dim: int, **kwargs: Any) -> None:
-        if isinstance(latent_dim, int) and latent_dim == 1:
+        if latent_dim == 1:
             raise ValueError(
                 f"`latent_dim` must be at least 2: it is the dimension of the space around "
                 f"the sphere, 2 for a circle. Received: latent_dim={latent_dim}."

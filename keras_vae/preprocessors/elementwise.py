@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae import numerics
-from keras_vae.arguments import require_positive
+from keras_vae.arguments import is_integer, require_number, require_positive
 from keras_vae.component import register
 from keras_vae.preprocessors.base import Preprocessor, sum_over_observed
 
@@ -73,6 +73,7 @@ class Rescaling(Preprocessor):
         **kwargs: Any,
     ) -> None:
         super().__init__(raw_dtype=raw_dtype, **kwargs)
+        require_number("offset", offset)
         if scale == 0 or not math.isfinite(scale):
             raise ValueError(
                 f"`scale` must be a finite number other than 0. Received: scale={scale}."
@@ -125,6 +126,11 @@ class Standardization(Preprocessor):
         **kwargs: Any,
     ) -> None:
         super().__init__(raw_dtype=raw_dtype, **kwargs)
+        axes = axis if isinstance(axis, (list, tuple)) else [axis]
+        if not all(is_integer(place) for place in axes):
+            raise ValueError(
+                f"`axis` must be an integer or a list of integers. Received: axis={axis!r}."
+            )
         self.axis = axis
 
     def build(self, event_shape: tuple[int, ...]) -> None:
@@ -203,6 +209,9 @@ class Logit(Preprocessor):
         **kwargs: Any,
     ) -> None:
         super().__init__(raw_dtype=raw_dtype, **kwargs)
+        require_number("low", low)
+        require_number("high", high)
+        require_number("margin", margin)
         if not low < high:
             raise ValueError(f"`low` must be below `high`. Received: low={low}, high={high}.")
         if not 0 < margin < 0.5:

@@ -16,7 +16,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from keras_vae import numerics
-from keras_vae.arguments import require_integer
+from keras_vae.arguments import require_size
 from keras_vae.component import register
 from keras_vae.numerics import NoiseSpec
 from keras_vae.priors.base import Prior
@@ -56,8 +56,8 @@ class Categorical(Prior):
     def __init__(
         self, categories: int, vectors: int = 1, learned: bool = False, **kwargs: Any
     ) -> None:
-        require_integer("categories", categories, 2)
-        require_integer("vectors", vectors)
+        require_size("categories", categories, 2)
+        require_size("vectors", vectors)
         super().__init__(**kwargs)
         self.categories = categories
         self.vectors = vectors

@@ -12,6 +12,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from keras_vae import numerics
+from keras_vae.arguments import require_positive
 from keras_vae.component import register
 from keras_vae.geometry import poincare
 from keras_vae.numerics import NoiseSpec
@@ -51,8 +52,7 @@ class PoincareNormal(Prior):
 
     def __init__(self, curvature: float = 1.0, scale: float = 1.0, **kwargs: Any) -> None:
         poincare.check_curvature(curvature)
-        if not 0 < scale < float("inf"):
-            raise ValueError(f"`scale` must be positive and finite. Received: scale={scale}.")
+        require_positive("scale", scale)
         super().__init__(**kwargs)
         self.curvature = curvature
         self.scale = scale

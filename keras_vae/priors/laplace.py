@@ -13,6 +13,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from keras_vae import numerics
+from keras_vae.arguments import require_positive
 from keras_vae.component import register
 from keras_vae.numerics import NoiseSpec
 from keras_vae.priors.base import Prior
@@ -50,8 +51,7 @@ class Laplace(Prior):
     factorised = True
 
     def __init__(self, scale: float = 1.0, **kwargs: Any) -> None:
-        if not scale > 0:
-            raise ValueError(f"`scale` must be positive. Received: scale={scale}.")
+        require_positive("scale", scale)
         super().__init__(**kwargs)
         self.scale = scale
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from keras_vae import numerics
-from keras_vae.arguments import require_integer
+from keras_vae.arguments import require_number, require_one_of, require_size
 from keras_vae.component import register
 from keras_vae.numerics import NoiseSpec
 from keras_vae.priors.base import Prior
@@ -59,14 +59,9 @@ class NormalMixture(Prior):
         covariance: str = "diagonal",
         **kwargs: Any,
     ) -> None:
-        require_integer("components", components)
-        if spread < 0:
-            raise ValueError(f"`spread` must be >= 0. Received: spread={spread}.")
-        if covariance not in ("diagonal", "full"):
-            raise ValueError(
-                f"`covariance` must be 'diagonal' or 'full'. "
-                f"Received: covariance={covariance!r}."
-            )
+        require_size("components", components)
+        require_number("spread", spread, 0)
+        require_one_of("covariance", covariance, ("diagonal", "full"))
         super().__init__(**kwargs)
         self.components = components
         self.spread = spread
@@ -205,7 +200,7 @@ class VampPrior(Prior):
     space = "those of the posterior"
 
     def __init__(self, components: int = 500, **kwargs: Any) -> None:
-        require_integer("components", components)
+        require_size("components", components)
         super().__init__(**kwargs)
         self.components = components
         self.adapt_rows = components

@@ -14,6 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from keras_vae import numerics
+from keras_vae.arguments import require_sizes
 from keras_vae.component import register
 from keras_vae.numerics import NoiseSpec
 from keras_vae.priors.base import Prior
@@ -96,8 +97,8 @@ class ConditionalNormal(Prior):
     needs_condition = True
 
     def __init__(self, units: Sequence[int] = (64,), **kwargs: Any) -> None:
-        if not all(isinstance(size, int) and size > 0 for size in units):
-            raise ValueError(f"`units` must be positive integers. Received: units={units!r}.")
+        if len(units) > 0:  # none: a linear map
+            require_sizes("units", units)
         super().__init__(**kwargs)
         self.units = units
 

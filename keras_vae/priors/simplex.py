@@ -13,6 +13,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from keras_vae import numerics
+from keras_vae.arguments import require_positive
 from keras_vae.component import register
 from keras_vae.numerics import NoiseSpec
 from keras_vae.priors.base import Prior
@@ -57,10 +58,10 @@ class Dirichlet(Prior):
     space = "proportions"
 
     def __init__(self, concentration: float | Sequence[float] = 1.0, **kwargs: Any) -> None:
-        if not np.all(np.asarray(concentration) > 0):
-            raise ValueError(
-                f"`concentration` must be positive. Received: concentration={concentration}."
-            )
+        several = isinstance(concentration, (list, tuple))
+        values: Any = concentration if several else [concentration]
+        for value in values:
+            require_positive("concentration", value)
         super().__init__(**kwargs)
         self.concentration = concentration
 

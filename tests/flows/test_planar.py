@@ -121,5 +121,5 @@ def test_permutations_are_what_they_say():
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "reverse"])
 def test_bad_seed_is_refused(seed):
-    with pytest.raises(ValueError, match=r"`seed` must be None or an integer >= 0. Received:"):
+    with pytest.raises(ValueError, match=r"`seed` must be an integer >= 0. Received:"):
         Permutation(seed)

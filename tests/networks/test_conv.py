@@ -105,6 +105,6 @@ def test_bad_filters_are_refused(network, filters):
 @pytest.mark.parametrize("name", ["kernel_size", "strides"])
 @pytest.mark.parametrize("value", [0, -1, 1.5], ids=str)
 def test_bad_sizes_are_refused(network, name, value):
-    message = rf"`{name}` must be a positive integer\. Received: {name}={value}\."
+    message = rf"`{name}` must be an integer >= 1\. Received: {name}={value}\."
     with pytest.raises(ValueError, match=message):
         network([3], **{name: value})

@@ -130,7 +130,7 @@ def test_bad_arguments_of_convolutional_blocks_are_refused(network):
     with pytest.raises(ValueError, match="`filters` must be a list of positive integers"):
         network(32)
     for name in ("blocks", "strides", "groups"):
-        message = rf"`{name}` must be a positive integer\. Received: {name}=0"
+        message = rf"`{name}` must be an integer >= 1\. Received: {name}=0"
         with pytest.raises(ValueError, match=message):
             network([4], **{name: 0})
     with pytest.raises(ValueError, match=r"`groups` must divide the filters of every stage\."):
@@ -139,7 +139,7 @@ def test_bad_arguments_of_convolutional_blocks_are_refused(network):
 
 def test_bad_arguments_of_dense_blocks_are_refused():
     for name in ("units", "blocks"):
-        message = rf"`{name}` must be a positive integer\. Received: {name}=0"
+        message = rf"`{name}` must be an integer >= 1\. Received: {name}=0"
         with pytest.raises(ValueError, match=message):
             ResidualMLP(**{name: 0})
     with pytest.raises(ValueError, match=r"`dropout` must be in \[0, 1\)\."):

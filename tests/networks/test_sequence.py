@@ -341,7 +341,7 @@ def test_decoders_refuse_what_does_not_fit(decoder, rng):
         make(vocabulary=4)
     with pytest.raises(ValueError, match=r"`vocabulary` and `word_dropout` must be left out"):
         make(word_dropout=0.2)
-    with pytest.raises(ValueError, match="`vocabulary` must be a positive integer"):
+    with pytest.raises(ValueError, match="`vocabulary` must be an integer >= 1"):
         make(autoregressive=True, vocabulary=0)
     with pytest.raises(ValueError, match=r"`word_dropout` must be in \[0, 1\)\."):
         make(autoregressive=True, word_dropout=1.0)
@@ -359,7 +359,7 @@ def test_encoders_refuse_what_does_not_fit(encoder):
     make = ENCODERS[encoder]
     with pytest.raises(ValueError, match=r"works on sequences of shape \(time, channels\)\."):
         make().build((None, 8, 8, 1))
-    with pytest.raises(ValueError, match=r"`end_token` must be the index of a channel\."):
+    with pytest.raises(ValueError, match=r"`end_token` must be an integer >= 0\."):
         make(end_token=-1)
     with pytest.raises(ValueError, match=r"`end_token` must be the index of one of 3 channels"):
         make(end_token=3).build((None, LENGTH, 3))
@@ -374,15 +374,15 @@ def test_bad_sizes_are_refused():
             network([3], "rnn")
     with pytest.raises(ValueError, match="`filters` must be a list of positive integers"):
         ConvEncoder1D(3)
-    with pytest.raises(ValueError, match="`kernel_size` must be a positive integer"):
+    with pytest.raises(ValueError, match="`kernel_size` must be an integer >= 1"):
         ConvEncoder1D([3], 0)
-    with pytest.raises(ValueError, match="`filters` must be a positive integer"):
+    with pytest.raises(ValueError, match="`filters` must be an integer >= 1"):
         CausalConvDecoder([3])
     with pytest.raises(ValueError, match="`dilations` must be a list of positive integers"):
         CausalConvDecoder(3, [0])
     for network in (TransformerEncoder, TransformerDecoder):
         for name in ("depth", "heads", "width"):
-            with pytest.raises(ValueError, match=f"`{name}` must be a positive integer"):
+            with pytest.raises(ValueError, match=f"`{name}` must be an integer >= 1"):
                 network(**{name: 0})
         with pytest.raises(ValueError, match=r"`dropout` must be in \[0, 1\)\."):
             network(dropout=1)

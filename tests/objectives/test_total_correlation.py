@@ -155,7 +155,7 @@ def test_training_needs_the_size_of_the_data():
     [
         ({"beta": -1.0}, r"`beta` must be >= 0 or a schedule\. Received: beta=-1"),
         ({"alpha": -1.0}, r"`alpha` must be >= 0\. Received: alpha=-1"),
-        ({"gamma": LinearWarmup(3)}, r"`gamma` must be >= 0\. Received: gamma="),
+        ({"gamma": LinearWarmup(3)}, r"`gamma` must be a number\. Received: gamma="),
         ({"estimator": "exact"}, r"`estimator` must be one of"),
         ({"data_size": 0}, r"`data_size` must be an integer >= 1\. Received: data_size=0"),
         ({"samples": 0}, r"`samples` must be an integer >= 1"),

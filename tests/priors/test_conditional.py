@@ -116,5 +116,5 @@ def test_it_says_what_it_lacks():
         built(condition_shape=None)
     with pytest.raises(ValueError, match=r"needs a condition. Received: context"):
         built().log_prob(tf.zeros([1, 3, 2]), Context())
-    with pytest.raises(ValueError, match=r"`units` must be positive integers. Received:"):
+    with pytest.raises(ValueError, match=r"`units` must be a list of positive integers"):
         ConditionalNormal(units=[0])

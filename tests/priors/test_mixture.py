@@ -247,5 +247,5 @@ def test_fitting_wants_enough_latents_of_the_right_shape(shape):
 
 
 def test_unknown_covariance_is_refused():
-    with pytest.raises(ValueError, match=r"`covariance` must be 'diagonal' or 'full'. Rec"):
+    with pytest.raises(ValueError, match=r"`covariance` must be one of .*'diagonal', 'full'"):
         NormalMixture(covariance="diag")
