@@ -6,7 +6,6 @@ Floor 6.
 from __future__ import annotations
 
 import os
-import pathlib
 from typing import Any
 
 import keras
@@ -15,6 +14,7 @@ import tensorflow as tf
 
 from keras_vae import plots
 from keras_vae.arguments import require_integer
+from keras_vae.core.paths import any_path, local_path
 
 __all__ = ["ImageGrids"]
 
@@ -77,9 +77,9 @@ class ImageGrids(keras.callbacks.Callback):
         require_integer("every", every)
         self.x = np.asarray(x[:_ORIGINALS])
         self.condition = None if condition is None else np.asarray(condition)[:_ORIGINALS]
-        self.folder = pathlib.Path(folder)
+        self.folder = local_path(folder, "folder")
         self.every = every
-        self.log_dir = log_dir
+        self.log_dir = None if log_dir is None else any_path(log_dir, "log_dir")
         self.seed = seed
         self._writer: Any = None
 

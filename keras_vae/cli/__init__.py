@@ -6,6 +6,9 @@ Results go to standard output, progress and errors to standard error. Exit code 
 Floor 7.
 """
 
+import signal
+from typing import Any
+
 import typer
 
 from keras_vae.cli.evaluate import evaluate
@@ -40,6 +43,12 @@ for _command in _COMMANDS:
     app.command()(_command)
 
 
+def _terminate(number: int, _: Any) -> None:
+    """End as after an error: what is half written is removed, and a training saved."""
+    raise SystemExit(128 + number)
+
+
 def main() -> None:
     """Run the command line."""
+    signal.signal(signal.SIGTERM, _terminate)
     app(prog_name="keras-vae")

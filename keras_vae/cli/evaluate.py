@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,6 +23,7 @@ from keras_vae.cli.shell import (
     one_line_errors,
     progress,
 )
+from keras_vae.core.paths import local_path
 
 if TYPE_CHECKING:
     from keras_vae.models import VAE
@@ -90,7 +90,7 @@ def evaluate(
 
 def _arrays(model: VAE, path: str, skip_bad: bool) -> dict[str, Any]:
     """Arrays by what they are."""
-    if Path(path).suffix != ".npz":
+    if local_path(path, "DATA").suffix != ".npz":
         read = examples(model, path, skip_bad)
         return {"x": read.x} if read.labels is None else {"x": read.x, "labels": read.labels}
     with array(path, "DATA") as found:
@@ -105,9 +105,10 @@ def _arrays(model: VAE, path: str, skip_bad: bool) -> dict[str, Any]:
 
 def _history(path: str) -> dict[str, list[float]]:
     """Values of epochs by name."""
-    text = Path(path).read_text(encoding="utf-8")
+    place = local_path(path, "--history")
+    text = place.read_text(encoding="utf-8")
     try:
-        if Path(path).suffix == ".json":
+        if place.suffix == ".json":
             values = json.loads(text)
             return {name: [float(v) for v in of_name] for name, of_name in values.items()}
         rows = list(csv.DictReader(text.splitlines()))

@@ -6,13 +6,19 @@ Floor 7.
 from __future__ import annotations
 
 import contextlib
+import math
+import secrets
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from keras_vae.cli.shell import progress
+from keras_vae.core.atomic_io import write_bytes
 
 if TYPE_CHECKING:
     from keras_vae.data import Source
@@ -42,7 +48,6 @@ def fitted(
     """
     from keras_vae import callbacks
     from keras_vae.callbacks.stopping import has_settled
-    from keras_vae.data.schema import whole
 
     count, epochs = len(source.x_train), epochs or _EPOCHS
     rows = rows or max(8, min(_ROWS, count // _BATCHES))
@@ -61,7 +66,7 @@ def fitted(
     if held_out and int(vae.state.step.numpy()) and has_settled(vae):
         before, weights, file = measured(), vae.get_weights(), target.read_bytes()
     began = time.monotonic()
-    reason = "epochs are over"
+    reason, ended = "epochs are over", None
     with _watching(vae, target, minutes) as watching:
         try:
             vae.fit(
@@ -72,12 +77,14 @@ def fitted(
                 callbacks=[*used, watching],
                 verbose=0,
             )
-        except KeyboardInterrupt:
-            reason = "interrupted"
+        except (KeyboardInterrupt, SystemExit) as error:
+            reason, ended = "interrupted", error
             for callback in used:
                 callback.on_train_end()  # which goes back to the best epoch
     vae.stop_training = False
-    _save(vae, target)
+    saved = _save_somewhere(vae, target)
+    if isinstance(ended, SystemExit):
+        raise ended
     found = measured() if held_out else watching.last
     done = watching.epochs
     if limit.expired:
@@ -88,10 +95,10 @@ def fitted(
         reason = "the held-out bound no longer rises"
     if before is not None and _bound(found) < _bound(before):
         vae.set_weights(weights)
-        with whole(target) as draft:
-            draft.write_bytes(file)  # the optimizer too
+        write_bytes(saved, file)  # the optimizer too
         reason, found = f"{reason}; no epoch was better than the model as it was", before
     return {
+        "model": str(saved),
         "ended": reason,
         "epochs": done,
         "minutes": round((time.monotonic() - began) / 60, 2),
@@ -120,7 +127,8 @@ def _watching(vae: VAE, target: Path, minutes: float) -> Iterator[Any]:
                 super().__init__()
                 self.epochs = 0
                 self.last: dict[str, float] = {}
-                self._began = self._saved = self._shown = time.monotonic()
+                self._began = self._shown = time.monotonic()
+                self._saved = -math.inf
 
             def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
                 now = time.monotonic()
@@ -136,13 +144,29 @@ def _watching(vae: VAE, target: Path, minutes: float) -> Iterator[Any]:
                     )
                 if now - self._saved > _SAVED_EVERY:
                     self._saved = now
-                    _save(self.model, target)
+                    _save_if_possible(self.model, target)
 
         yield Watching()
 
 
-def _save(vae: VAE, target: Path) -> None:
-    from keras_vae.data.schema import whole
+def _save_if_possible(vae: VAE, target: Path) -> bool:
+    """Save; if that fails say so, for the training to go on."""
+    try:
+        vae.save(target)
+    except OSError as error:
+        typer.echo(f"note: not saved yet, and tried again later: {error}", err=True)
+        return False
+    return True
 
-    with whole(target) as draft:
-        vae.save(draft)
+
+def _save_somewhere(vae: VAE, target: Path) -> Path:
+    """Save, if need be in the system's folder for temporary files; return the path.
+
+    Raises:
+        OSError: If neither works.
+    """
+    if _save_if_possible(vae, target):
+        return target
+    other = Path(tempfile.gettempdir()) / f"{target.stem}-{secrets.token_hex(4)}.keras"
+    vae.save(other)
+    return other

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from keras_vae.core.paths import local_path
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -152,7 +154,8 @@ def load(path: str, modules: list[str]) -> VAE:
     from keras_vae.exporters.checks import unregistered_class
     from keras_vae.models import VAE
 
-    _check_file(path)
+    place = local_path(path, "MODEL")
+    _check_file(place)
     if modules:
         sys.path.insert(0, os.getcwd())
     for module in modules:
@@ -163,7 +166,7 @@ def load(path: str, modules: list[str]) -> VAE:
                 f"--import must name a module. Received: {module} ({error})."
             ) from error
     try:
-        model = keras.saving.load_model(path)
+        model = keras.saving.load_model(place)
     except TypeError as error:
         missing = unregistered_class(error)
         if missing is None:
@@ -185,8 +188,9 @@ def array(path: str, name: str) -> Any:
     """Read an array, or arrays by name, for the option or argument of that name."""
     import numpy as np
 
+    place = local_path(path, name)
     try:
-        return np.load(path, allow_pickle=False)
+        return np.load(place, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise ValueError(
             f"{name} must be a .npy or .npz file. Received: {path} ({error})."
@@ -253,10 +257,10 @@ def show(facts: dict[str, Any], as_json: bool) -> None:
     Console().print(_table(facts))
 
 
-def _check_file(path: str) -> None:
-    if not Path(path).exists():
+def _check_file(path: Path) -> None:
+    if not path.exists():
         raise ValueError(f"MODEL must be an existing file. Received: {path}.")
-    whole = Path(path).suffix == ".keras" and zipfile.is_zipfile(path)
+    whole = path.suffix == ".keras" and zipfile.is_zipfile(path)
     if whole:
         with zipfile.ZipFile(path) as archive:
             whole = {"config.json", "metadata.json"} <= set(archive.namelist())

@@ -5,7 +5,9 @@ Floor 7.
 
 from __future__ import annotations
 
+import contextlib
 import enum
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,6 +27,8 @@ from keras_vae.cli.shell import (
     said_skipped,
     show,
 )
+from keras_vae.core.locks import locked
+from keras_vae.core.paths import local_path
 
 if TYPE_CHECKING:
     from keras_vae.data import Source
@@ -132,7 +136,8 @@ def train(
     """Train a model on files: the network, the likelihood and the rest suit the data.
 
     Ends when the held-out bound has not risen for 20 epochs, when time is up, or with Ctrl-C;
-    FILE is saved in each case, and each minute meanwhile. Examples:
+    FILE is saved in each case, after the first epoch and each minute meanwhile: a training that
+    was killed goes on from there with --resume, as if it had not been. Examples:
 
         keras-vae train photos --kind images --size 64x64 --out faces.keras --minutes 30
 
@@ -140,8 +145,8 @@ def train(
 
         keras-vae train x.csv --kind series --window 128 --out x.keras --export onnx
     """
-    with one_line_errors(traceback):
-        target = _target(out, resume)
+    with one_line_errors(traceback), _reserved(out) as target:
+        _check_target(target, out, resume)
         options = {
             "size": None if size is None else _size(size),
             "channels": channels,
@@ -160,15 +165,31 @@ def train(
         with progress(f"Loading {out}" if resume else "Building the model"):
             vae = _model(target, source, resume, latent_dim, seed, modules or [])
         facts = fitted(vae, source, target, minutes, epochs, batch_size)
+        saved = Path(facts["model"])
+        if saved != target:
+            show({"data": repr(source)[1:-1], **facts}, as_json)
+            raise OSError(
+                f"The model could not be written to {out}: it is in {saved}. Make room and "
+                f"move it there."
+            )
         if report is not None:
             facts["report"] = _reported(vae, source, report)
         for format_ in export or ():
             facts.setdefault("exports", []).append(_exported(vae, target, format_))
-        show({"model": str(target), "data": repr(source)[1:-1], **facts}, as_json)
+        show({"model": facts.pop("model"), "data": repr(source)[1:-1], **facts}, as_json)
 
 
-def _target(out: str, resume: bool) -> Path:
-    target = Path(out)
+@contextlib.contextmanager
+def _reserved(out: str) -> Iterator[Path]:
+    """The path of the model, which no other training writes meanwhile."""
+    target = local_path(out)
+    if not target.parent.exists():
+        target.parent.mkdir(parents=True)
+    with locked(target, "training"):
+        yield target
+
+
+def _check_target(target: Path, out: str, resume: bool) -> None:
     if target.suffix != ".keras":
         raise ValueError(f"--out must end in .keras. Received: {out}.")
     if resume and not target.is_file():
@@ -178,8 +199,6 @@ def _target(out: str, resume: bool) -> Path:
             f"--out holds a model already, which is not overwritten. Received: {out}. Go on "
             f"with it by --resume, or choose another name."
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return target
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -196,7 +215,7 @@ def _source(
 
     from keras_vae import data as loaders
 
-    if not Path(data).exists():
+    if not local_path(data, "DATA").exists():
         raise ValueError(f"DATA must be an existing file or folder. Received: {data}.")
     loader = getattr(loaders, f"from_{kind}")
     known = inspect.signature(loader).parameters

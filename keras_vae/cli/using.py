@@ -32,6 +32,8 @@ from keras_vae.cli.shell import (
     show,
     writer,
 )
+from keras_vae.core.atomic_io import writing
+from keras_vae.core.paths import local_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -294,7 +296,7 @@ def _opened(
 
 
 def _check_columns(out: str) -> None:
-    if Path(out).suffix not in (".csv", ".json", ".npy"):
+    if local_path(out).suffix not in (".csv", ".json", ".npy"):
         raise ValueError(f"--out must end in .csv, .json or .npy. Received: {out}.")
 
 
@@ -305,13 +307,12 @@ def _write_columns(
     import numpy as np
 
     from keras_vae.data import Schema
-    from keras_vae.data.schema import whole
 
-    target = Path(out)
+    target = local_path(out)
     if target.suffix == ".npy":
         return Schema().write(columns["score"] if numbers is None else numbers, target)
     values = {name: np.asarray(column).tolist() for name, column in columns.items()}
-    with whole(target) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+    with writing(target) as draft, draft.open("w", encoding="utf-8", newline="") as file:
         if target.suffix == ".json":
             json.dump(values, file)
         else:

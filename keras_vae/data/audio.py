@@ -16,6 +16,7 @@ import numpy as np
 
 from keras_vae.arguments import require_integer, require_one_of, require_positive
 from keras_vae.component import register
+from keras_vae.core.atomic_io import writing
 from keras_vae.data import spectrogram
 from keras_vae.data.schema import (
     Read,
@@ -26,7 +27,6 @@ from keras_vae.data.schema import (
     load_array,
     report_skipped,
     stacked,
-    whole,
 )
 from keras_vae.data.source import Source, split
 from keras_vae.data.wav import FULL_SCALE, decoded, one_channel, rounded
@@ -114,7 +114,7 @@ class AudioSchema(Schema):
 
     def read(self, source: Any, skip_bad: bool = False) -> Read:
         if isinstance(source, (str, os.PathLike)) and is_array(source):
-            source = load_array(Path(source))
+            source = load_array(source)
         if hasattr(source, "shape") and source.shape[1:] == self.event_shape:
             return Read(source, [str(index) for index in range(len(source))], None, {})
         recordings = _recordings(source)
@@ -182,7 +182,7 @@ class AudioSchema(Schema):
         if target.suffix == ".npy":
             return super().write(x, path)
         clips = self.waveforms(x)
-        with whole(target) as draft:
+        with writing(target, folder=not target.suffix) as draft:
             if target.suffix:
                 wavfile.write(draft, self.sample_rate, clips.reshape(-1))
             else:
@@ -282,7 +282,7 @@ def from_audio(
 def _recordings(source: Any) -> list[tuple[str, Any]]:
     """Names, and paths or arrays."""
     if isinstance(source, (str, os.PathLike)) and is_array(source):
-        source = load_array(Path(source))
+        source = load_array(source)
     if hasattr(source, "shape") and source.ndim == 1:
         source = source[None]
     several = isinstance(source, (list, tuple)) and len(source)

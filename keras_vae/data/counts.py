@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from keras_vae.component import register
+from keras_vae.core.atomic_io import writing
+from keras_vae.core.paths import local_path
 from keras_vae.data.schema import (
     Read,
     Schema,
@@ -21,7 +23,6 @@ from keras_vae.data.schema import (
     check_rows,
     load_array,
     report_skipped,
-    whole,
 )
 from keras_vae.data.source import Source, shuffled, split
 from keras_vae.data.sparse import SparseRows
@@ -87,12 +88,12 @@ class CountSchema(Schema):
         if target.suffix == ".npz":
             import scipy.sparse
 
-            with whole(target) as draft:
+            with writing(target) as draft:
                 scipy.sparse.save_npz(draft, scipy.sparse.csr_matrix(x))
             return target
         if target.suffix != ".csv":
             return super().write(x, path)
-        with whole(target) as draft, draft.open("w", newline="", encoding="utf-8") as file:
+        with writing(target) as draft, draft.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(self.names)
             writer.writerows([f"{value:.7g}" for value in row] for row in np.asarray(x))
@@ -164,7 +165,7 @@ def _matrix(source: Any) -> tuple[Any, list[str] | None]:
         return SparseRows(rows.data, rows.indices, rows.indptr, rows.shape), None
     if not isinstance(source, (str, os.PathLike)):
         return source if hasattr(source, "shape") else np.asarray(source), None
-    path = Path(source)
+    path = local_path(source, "source")
     if path.suffix == ".csv":
         check_rows(path, skip_bad=False)
         with path.open(encoding="utf-8", newline="") as file:

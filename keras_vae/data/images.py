@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from keras_vae.arguments import require_one_of
 from keras_vae.component import register
+from keras_vae.core.atomic_io import writing
 from keras_vae.data.schema import (
     Read,
     Schema,
@@ -25,7 +26,6 @@ from keras_vae.data.schema import (
     load_array,
     report_skipped,
     room,
-    whole,
 )
 from keras_vae.data.source import Source, shuffled, split
 from keras_vae.preprocessors import Rescaling
@@ -119,7 +119,7 @@ class ImageSchema(Schema):
         if target.suffix not in ("", ".png"):
             return super().write(x, path)
         pixels = np.clip(np.rint(np.asarray(x, "float64")), 0, 255).astype("uint8")
-        with whole(target) as draft:
+        with writing(target, folder=not target.suffix) as draft:
             if target.suffix:
                 draft.write_bytes(tf.io.encode_png(_sheet(pixels)).numpy())
             else:
@@ -145,7 +145,7 @@ class ImageSchema(Schema):
         return _converted(image, self.event_shape)
 
     def _of_array(self, source: Any) -> Read:
-        x = load_array(Path(source)) if isinstance(source, (str, os.PathLike)) else source
+        x = load_array(source) if isinstance(source, (str, os.PathLike)) else source
         x = x[..., None] if x.ndim == 3 else x
         if x.dtype != np.uint8 or x.shape[1:] != self.event_shape or not len(x):
             raise ValueError(
@@ -200,7 +200,7 @@ def from_images(
     <Source of images: 9 to train on, 1 held out, (8, 8, 1), 0 left out>
     """
     if is_array(source):
-        x = load_array(Path(source)) if isinstance(source, (str, os.PathLike)) else source
+        x = load_array(source) if isinstance(source, (str, os.PathLike)) else source
         resize, shape = False, (*x.shape[1:], *[1] * (x.ndim == 3))
     else:
         files = files_in(source, _SUFFIXES, "images")

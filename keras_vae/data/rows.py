@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_vae.component import register
-from keras_vae.data.schema import Read, Schema, check_rows, report_skipped, whole
+from keras_vae.core.atomic_io import writing
+from keras_vae.core.paths import local_path
+from keras_vae.data.schema import Read, Schema, check_rows, report_skipped
 from keras_vae.data.source import Source, shuffled, split
 from keras_vae.preprocessors import Identity
 from keras_vae.tables import Table
@@ -83,7 +85,7 @@ class TableSchema(Schema):
             # 1.7, not 1.7000000476837158.
             x = x.astype(str).astype("float64")
         frame = self.table.to_frame(x)
-        with whole(target) as draft:
+        with writing(target) as draft:
             if target.suffix == ".csv":
                 frame.to_csv(draft, index=False)
             else:
@@ -164,7 +166,7 @@ def _frame(source: Any, skip_bad: bool) -> tuple[pd.DataFrame, dict[str, str]]:
 
     if isinstance(source, pd.DataFrame):
         return source, {}
-    path = Path(source)
+    path = local_path(source, "source")
     if not path.is_file():
         raise ValueError(f"`source` must be an existing file. Received: {path}.")
     if path.suffix == ".parquet":

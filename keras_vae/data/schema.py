@@ -16,6 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_vae.component import FromSignature
+from keras_vae.core.atomic_io import writing
+from keras_vae.core.durable import reserve
+from keras_vae.core.paths import local_path
 
 __all__ = [
     "Read",
@@ -29,7 +32,6 @@ __all__ = [
     "report_skipped",
     "room",
     "stacked",
-    "whole",
 ]
 
 #: Bytes of an array from which on it is kept on disk.
@@ -97,7 +99,7 @@ class Schema(FromSignature):
                 written to, or a folder with something in it.
         """
         target = self.checked(path)
-        with whole(target) as draft, draft.open("wb") as file:
+        with writing(target) as draft, draft.open("wb") as file:
             np.save(file, np.asarray(x), allow_pickle=False)
         return target
 
@@ -107,7 +109,7 @@ class Schema(FromSignature):
         Raises:
             ValueError: If it cannot.
         """
-        target = Path(path)
+        target = local_path(path)
         if target.suffix not in self.suffixes():
             raise ValueError(
                 f"`path` must end in one of {list(self.suffixes())}"
@@ -124,34 +126,6 @@ class Schema(FromSignature):
         return (".npy",)
 
 
-class whole:  # noqa: N801
-    """Let a file or folder appear only when it is written.
-
-    Args:
-        path: Where. Files are replaced, and empty folders.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._place = tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-")
-        self.draft = Path(self._place.name) / path.name
-        if not path.suffix:
-            self.draft.mkdir()
-
-    def __enter__(self) -> Path:
-        return self.draft
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        try:
-            if kind is None:
-                if self.path.is_dir():
-                    self.path.rmdir()
-                os.replace(self.draft, self.path)
-        finally:
-            self._place.cleanup()
-
-
 def files_in(source: Any, suffixes: Sequence[str], what: str) -> list[Path]:
     """Files of a folder and its folders, or of a list, in their order by name.
 
@@ -164,10 +138,10 @@ def files_in(source: Any, suffixes: Sequence[str], what: str) -> list[Path]:
         ValueError: If there are none, or one that is listed does not exist.
     """
     if isinstance(source, (str, os.PathLike)):
-        root = Path(source)
+        root = local_path(source, "source")
         found = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
     else:
-        found = [Path(path) for path in source]
+        found = [local_path(path, "source") for path in source]
         absent = [str(path) for path in found if not path.is_file()]
         if absent:
             raise ValueError(f"`source` must be existing files. Received: {absent[0]}.")
@@ -190,16 +164,17 @@ def folders(files: Sequence[Path]) -> np.ndarray | None:
 def is_array(source: Any) -> bool:
     """Whether a source is an array, or a file that holds one."""
     if isinstance(source, (str, os.PathLike)):
-        return Path(source).suffix in (".npy", ".npz")
+        return local_path(source, "source").suffix in (".npy", ".npz")
     return hasattr(source, "shape")
 
 
-def load_array(path: Path) -> Any:
+def load_array(source: str | os.PathLike[str]) -> Any:
     """The array of a `.npy` file, memory-mapped if large, or `x` of an `.npz` file.
 
     Raises:
         ValueError: If the file is damaged, needs unpickling or has no x.
     """
+    path = local_path(source, "source")
     try:
         large = path.suffix == ".npy" and path.stat().st_size > IN_MEMORY
         found = np.load(path, allow_pickle=False, mmap_mode="r" if large else None)
@@ -213,11 +188,26 @@ def load_array(path: Path) -> Any:
 
 def room(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """Room for an array: in memory, or in a temporary file if it is large."""
-    if np.prod(shape, dtype="int64") * np.dtype(dtype).itemsize <= IN_MEMORY:
+    size = int(np.prod(shape, dtype="int64") * np.dtype(dtype).itemsize)
+    if size <= IN_MEMORY:
         return np.empty(shape, dtype)
     # The file has no name: it is gone when nobody has it open any more.
     with tempfile.TemporaryFile(prefix="keras_vae-") as file:
+        _reserve(file.fileno(), size)
         return np.memmap(file, dtype, "w+", shape=shape)
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    # Where room is short, writing to mapped memory ends the process.
+    try:
+        reserve(descriptor, size)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"{os.strerror(error.errno or 0)}: {size:,} bytes of raw data are kept there. Set "
+            f"TMPDIR to a folder with more room",
+            tempfile.gettempdir(),
+        ) from error
 
 
 def check_names(what: str, expected: Sequence[str], found: Sequence[str]) -> None:

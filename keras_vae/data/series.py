@@ -14,6 +14,8 @@ import numpy as np
 
 from keras_vae.arguments import require_integer
 from keras_vae.component import register
+from keras_vae.core.atomic_io import writing
+from keras_vae.core.paths import local_path
 from keras_vae.data.schema import (
     Read,
     Schema,
@@ -21,7 +23,6 @@ from keras_vae.data.schema import (
     check_rows,
     load_array,
     report_skipped,
-    whole,
 )
 from keras_vae.data.source import Source
 from keras_vae.preprocessors import Standardization
@@ -94,7 +95,7 @@ class SeriesSchema(Schema):
         frame = pd.DataFrame(x.reshape(-1, len(self.names)), columns=list(self.names))
         frame.insert(0, "window", np.repeat(np.arange(len(x)), self.window))
         frame.insert(1, "step", np.tile(np.arange(self.window), len(x)))
-        with whole(target) as draft:
+        with writing(target) as draft:
             frame.to_csv(draft, index=False)
         return target
 
@@ -157,7 +158,7 @@ def _series(source: Any, skip_bad: bool) -> tuple[list[np.ndarray], list[str], d
     """Series `[steps, channels]`, names of the channels, and what was left out."""
     skipped: dict[str, str] = {}
     if isinstance(source, (str, os.PathLike)):
-        path = Path(source)
+        path = local_path(source, "source")
         if path.suffix == ".csv":
             import pandas as pd
 

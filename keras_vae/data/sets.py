@@ -6,11 +6,12 @@ Floor 3.
 from __future__ import annotations
 
 import os
-import pathlib
 from typing import NamedTuple
 
 import keras
 import numpy as np
+
+from keras_vae.core.paths import local_path
 
 __all__ = ["LabelledImages", "load_digits", "load_mnist"]
 
@@ -72,7 +73,7 @@ def load_mnist() -> LabelledImages:
     Document Recognition.
     """
     folder = os.environ.get("KERAS_VAE_DATA")
-    path = pathlib.Path(folder or ".") / "mnist.npz"
+    path = local_path(folder or ".", "KERAS_VAE_DATA") / "mnist.npz"
     if folder and path.is_file():
         with np.load(path, allow_pickle=False) as arrays:
             names = ("x_train", "y_train", "x_test", "y_test")

@@ -19,7 +19,9 @@ import numpy as np
 
 from keras_vae.arguments import require_integer, require_one_of
 from keras_vae.component import register
-from keras_vae.data.schema import Read, Schema, report_skipped, whole
+from keras_vae.core.atomic_io import writing
+from keras_vae.core.paths import local_path
+from keras_vae.data.schema import Read, Schema, report_skipped
 from keras_vae.data.source import Source, shuffled, split
 from keras_vae.preprocessors import Identity
 
@@ -124,7 +126,7 @@ class TextSchema(Schema):
         target = self.checked(path)
         if target.suffix != ".txt":
             return super().write(x, path)
-        with whole(target) as draft:
+        with writing(target) as draft:
             draft.write_text("".join(f"{line}\n" for line in self.decode(x)), "utf-8")
         return target
 
@@ -228,7 +230,7 @@ def from_text(
 def _lines(source: Any) -> dict[str, str]:
     """Lines that are not blank, by their numbers."""
     if isinstance(source, (str, os.PathLike)):
-        path = Path(source)
+        path = local_path(source, "source")
         try:
             data = path.read_bytes()
             text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")

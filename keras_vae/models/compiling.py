@@ -13,6 +13,7 @@ import keras
 from keras_vae.models import update
 from keras_vae.models.loop import Loop
 from keras_vae.models.passes import KerasLoop
+from keras_vae.models.saving import SafelySaved
 from keras_vae.objectives import Objective
 from keras_vae.posteriors import Posterior
 
@@ -46,7 +47,7 @@ _FAST_UNDER_XLA = (
 )
 
 
-class Compiled(keras.Model):
+class Compiled(SafelySaved):
     """A Keras model without a loss to choose, whose saved file holds all of its state."""
 
     encoder: Any

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from keras_vae import numerics
 from keras_vae.likelihoods import Likelihood
+from keras_vae.models.backup import protected
 from keras_vae.models.checks import (
     Wanted,
     check_data,
@@ -171,9 +172,9 @@ class Fed(Compiled):
         guard = FiniteGuard(self.state, self.likelihood.support_in_words())
         if isinstance(callbacks, keras.callbacks.CallbackList):
             guard.set_model(self)
-            callbacks.callbacks.insert(0, guard)
+            callbacks.callbacks = [guard, *protected(callbacks.callbacks)]
         else:
-            callbacks = [guard, *_as_list(callbacks)]
+            callbacks = [guard, *protected(_as_list(callbacks))]
         with self._batches(data, rows, kwargs) as batches:
             if batches is not None:
                 # As Keras does without one of its own.

@@ -66,4 +66,4 @@ def spectrograms(rows: Mapping[str, Any], *, path: str | os.PathLike[str]) -> pa
             ax.set_axis_off()
             if not column:
                 head(ax, name)
-    return save(figure, pathlib.Path(path))
+    return save(figure, path)

@@ -74,7 +74,7 @@ def learning_curves(
         axes_style(ax)
         if f"val_{name}" in history:
             ax.legend(frameon=False, fontsize=9)
-    return save(figure, pathlib.Path(path))
+    return save(figure, path)
 
 
 def kl_spectrum(kl: Any, *, path: str | os.PathLike[str]) -> pathlib.Path:
@@ -107,7 +107,7 @@ def kl_spectrum(kl: Any, *, path: str | os.PathLike[str]) -> pathlib.Path:
     ax.set_ylabel("nats", color=MUTED)
     head(ax, f"KL of q(z|x) from the prior: {kl.sum():.1f} nats in all")
     axes_style(ax)
-    return save(figure, pathlib.Path(path))
+    return save(figure, path)
 
 
 def rank_histogram(
@@ -148,7 +148,7 @@ def rank_histogram(
     ax.legend(frameon=False, fontsize=9)
     head(ax, "Rank of data among draws of p(x|z)")
     axes_style(ax)
-    return save(figure, pathlib.Path(path))
+    return save(figure, path)
 
 
 def rate_distortion(
@@ -203,7 +203,7 @@ def rate_distortion(
     ax.legend(frameon=False, fontsize=9)
     head(ax, "Rate and distortion")
     axes_style(ax)
-    return save(figure, pathlib.Path(path))
+    return save(figure, path)
 
 
 def _panels(count: int, *, width: float = _WIDTH, height: float = _HEIGHT) -> tuple[Any, Any]:

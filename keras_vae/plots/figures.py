@@ -5,8 +5,12 @@ Floor 5.
 
 from __future__ import annotations
 
+import os
 import pathlib
 from typing import Any
+
+from keras_vae.core.atomic_io import writing
+from keras_vae.core.paths import local_path
 
 __all__ = [
     "COLOURS",
@@ -70,13 +74,9 @@ def axes_style(ax: Any) -> None:
         ax.spines[side].set_color(FAINT)
 
 
-def save(figure: Any, path: pathlib.Path) -> pathlib.Path:
+def save(figure: Any, path: str | os.PathLike[str]) -> pathlib.Path:
     """Write a figure to a file, which appears when it is whole, and return its path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
-        figure.savefig(part, dpi=150)
-        part.replace(path)
-        return path
-    finally:
-        part.unlink(missing_ok=True)
+    target = local_path(path)
+    with writing(target) as draft:
+        figure.savefig(draft, dpi=150)
+    return target

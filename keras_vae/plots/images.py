@@ -101,7 +101,6 @@ def write_grid(
     figure.set_size_inches(width, height)
     box = (MARGIN / width, MARGIN / height, IMAGES_WIDTH / width, images_height / height)
     show(figure.add_axes(box), heading, mosaic)
-    path = pathlib.Path(path)
     return save(figure, path)
 
 

@@ -70,7 +70,7 @@ def latent_map(
     figure.set_size_inches(_SIDE, _SIDE)
     figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)
     draw_latents(figure.add_subplot(), model, np.asarray(x[:POINTS]), labels, condition)
-    return save(figure, pathlib.Path(path))
+    return save(figure, path)
 
 
 def check_labels(labels: Any, count: int) -> None:

@@ -86,7 +86,6 @@ def overview(
     """
     figure = new_figure()
     _check(model, x, labels)
-    path = pathlib.Path(path)
     shown = np.asarray(x[:_ORIGINALS])
     panels = {
         "Originals": shown,

@@ -106,4 +106,4 @@ def traversals(
     for index, latent in enumerate(moved):
         middle = rows * (index + 0.5)
         ax.text(-6, middle, f"z[{latent}]", ha="right", va="center", color=MUTED, fontsize=9)
-    return save(figure, pathlib.Path(path))
+    return save(figure, path)

@@ -18,6 +18,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # know each other; a group sees all groups above it in this list. Groups share a floor where
 # a floor has an order of its own.
 FLOORS = [
+    ("F0", ["core"]),
     ("F0", ["arguments", "numerics", "progress", "terms"]),
     ("F0", ["component"]),
     ("F1", ["flows", "geometry", "networks", "parameters", "preprocessors", "schedules"]),

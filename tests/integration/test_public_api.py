@@ -27,6 +27,7 @@ PUBLIC = {
         "tasks",
     ],
     "keras_vae.callbacks": [
+        "BackupAndRestore",
         "CollapseMonitor",
         "CollapseWarning",
         "EarlyStopping",

@@ -5,6 +5,7 @@ Floor 5.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -16,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_vae.core.atomic_io import publish, staging
+from keras_vae.core.paths import local_path
 from keras_vae.evaluation.calibration import Calibration
 from keras_vae.evaluation.factors import Score
 from keras_vae.evaluation.generation import TwoSampleTest
@@ -136,24 +139,26 @@ class Report:
         return page_of(self)
 
     def save(self, folder: str | os.PathLike[str]) -> pathlib.Path:
-        """Write `report.html` and `report.json`; each appears when it is whole.
+        """Write `report.html` and `report.json`, both or neither.
 
         Args:
-            folder: New or existing; older reports in it are replaced.
+            folder: New or existing; an older report in it is replaced.
 
         Returns:
             The path of the page.
+
+        Raises:
+            OSError: If they cannot be written.
+            ValueError: If files of these names are there that are no report.
         """
-        folder = pathlib.Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in (("report.json", self.to_json()), ("report.html", self.to_html())):
-            part = folder / f".{name}.part"
-            try:
-                part.write_text(text + "\n", encoding="utf-8")
-                part.replace(folder / name)
-            finally:
-                part.unlink(missing_ok=True)
-        return folder / "report.html"
+        place = local_path(folder, "folder")
+        _check_replaceable(place)
+        texts = {"report.json": self.to_json(), "report.html": self.to_html()}
+        with staging(place) as stage:
+            for name, text in texts.items():
+                (stage / name).write_text(f"{text}\n", encoding="utf-8")
+            publish(stage, place, list(texts))
+        return place / "report.html"
 
     def __str__(self) -> str:
         from rich.console import Console
@@ -173,6 +178,20 @@ class Report:
         text = io.StringIO()
         Console(file=text, width=_WIDTH).print(table)
         return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+
+
+def _check_replaceable(folder: pathlib.Path) -> None:
+    data, page = folder / "report.json", folder / "report.html"
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        found = json.loads(data.read_text(encoding="utf-8"))
+        if isinstance(found, dict) and {"measures", "settings"} <= set(found):
+            return
+    taken = [path.name for path in (data, page) if os.path.lexists(path)]
+    if taken:
+        raise ValueError(
+            f"`folder` holds {taken[0]}, which is no report of this package and is not "
+            f"replaced. Received: folder={str(folder)!r}. Choose another folder."
+        )
 
 
 def _finite(value: Any) -> Any:

@@ -6,13 +6,13 @@ Floor 5.
 from __future__ import annotations
 
 import pathlib
-import tempfile
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_vae import plots
+from keras_vae.core.atomic_io import temporary_folder
 from keras_vae.models import VAE
 from keras_vae.plots.figures import COLOURS
 
@@ -75,12 +75,12 @@ def pictures_of(
         )
     pictures: dict[str, bytes] = {}
     left_out: dict[str, str] = {}
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         for index, (name, draw) in enumerate(drawn.items()):
             if isinstance(draw, str):
                 left_out[f"picture of {name}"] = draw
                 continue
-            path = pathlib.Path(folder) / f"{index}.png"
+            path = folder / f"{index}.png"
             try:
                 draw(path)
             except ImportError as error:  # no Matplotlib: none can be drawn
