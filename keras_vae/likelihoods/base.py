@@ -30,7 +30,8 @@ class Likelihood(Component):
     follows for distributions that are independent over the event. Override
     `elementwise_log_prob` or `mean` for a closed form; `point` and `mixture_point` where a
     mean is no sensible value, as for categories; `encoder_input` where raw values do not
-    suit a network, as for counts.
+    suit a network, as for counts; `discrete` and `has_mass` where x has probabilities but its
+    support is not the integers.
     """
 
     #: Values that x may take.
@@ -49,6 +50,29 @@ class Likelihood(Component):
     #: Shape of a weight that stands for all elements of an event. A table, whose columns
     #: share nothing, sets it to `(columns,)` before `build`.
     shared_shape: tuple[int, ...] = ()
+
+    @property
+    def discrete(self) -> bool:
+        """Whether `log_prob` is the logarithm of a probability, not of a density."""
+        return self.support.integer
+
+    def discrete_elements(self) -> np.ndarray:
+        """`discrete` of each element, `[*event_shape]`."""
+        return np.full(self.event_shape, self.discrete)
+
+    def has_mass(self, x: tf.Tensor) -> tf.Tensor:
+        """Whether each element of x is a value with a probability; of discrete elements.
+
+        NaN is taken for one: it does not count.
+        """
+        return (x == tf.round(x)) | tf.math.is_nan(x)
+
+    def cell(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor] | None:
+        """Ends of the interval of values that share the probability of x, by element.
+
+        Only of likelihoods that round x; `None` for all others.
+        """
+        return None
 
     def build(self, event_shape: tuple[int, ...]) -> None:
         """Remember the shape of one example and make weights."""

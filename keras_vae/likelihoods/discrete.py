@@ -29,9 +29,9 @@ _FACTORS = 16
 class Bernoulli(Likelihood):
     """Independent bits; the decoder emits logits.
 
-    For x in {0, 1} this is a density. Values between are taken as soft bits, the expected
-    log-probability of a bit that is 1 with probability x: usual for grey images, but not a
-    normalised density of x.
+    For x in {0, 1} this is a probability. Values between are taken as soft bits, the expected
+    log-probability of a bit that is 1 with probability x: usual for grey images, but neither
+    a density nor a probability of x.
 
     Example:
     >>> p = keras_vae.likelihoods.Bernoulli()
@@ -48,6 +48,14 @@ class Bernoulli(Likelihood):
         "divide 8-bit images by 255, or use a likelihood of real values such as "
         "keras_vae.likelihoods.Normal",
     )
+
+    @property
+    def discrete(self) -> bool:
+        """True: of bits."""
+        return True
+
+    def has_mass(self, x: tf.Tensor) -> tf.Tensor:
+        return (x == 0) | (x == 1) | tf.math.is_nan(x)
 
     def params_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(event_shape)

@@ -29,16 +29,19 @@ __all__ = ["DiscretizedLogistic"]
 tfd = tfp.distributions
 # Up to here the mean is summed over levels.
 _SUMMED_LEVELS = 32
+# Values are a level up to this share of the step between two: rounding leaves less.
+_ON_LEVEL = 1e-2
 
 
 @register("likelihoods")
 class DiscretizedLogistic(Likelihood):
     """Mixtures of logistic distributions, rounded to levels: for 8-bit images.
 
-    x is level / (levels - 1), so that images divided by 255 can be taken as they are. The
-    density is the probability of the level, in nats; divided by log 2 and the number of
-    elements it is in bits per dimension. A component puts the mass that its logistic has
-    within half a level of x there; the lowest and highest level get all beyond.
+    x is level / (levels - 1), so that images divided by 255 can be taken as they are; what
+    lies between is rounded to the nearest level. `log_prob` is the logarithm of the level's
+    probability, in nats; divided by minus log 2 and the number of elements it is the length
+    of a code in bits per dimension. A component puts the mass that its logistic has within
+    half a level of x there; the lowest and highest level get all beyond.
 
     The decoder emits, for each element and component, a logit of its weight, a location and
     a raw scale, the latter two on the axis 2 x - 1 from -1 to 1. Scales do not fall below a
@@ -77,6 +80,21 @@ class DiscretizedLogistic(Likelihood):
     def support(self) -> Support:  # type: ignore[override]
         """From 0 to 1."""
         return Support(0.0, 1.0, f"divide the levels by {self.levels - 1}")
+
+    @property
+    def discrete(self) -> bool:
+        """True: of levels."""
+        return True
+
+    def has_mass(self, x: tf.Tensor) -> tf.Tensor:
+        place = x * (self.levels - 1)
+        return (tf.abs(place - tf.round(place)) < _ON_LEVEL) | tf.math.is_nan(x)
+
+    def cell(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        steps = self.levels - 1
+        level = tf.round(x * steps)
+        low, high = tf.maximum(level - 0.5, 0.0), tf.minimum(level + 0.5, float(steps))
+        return low / steps, high / steps
 
     def params_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
         return (*event_shape[:-1], 3 * self.components * event_shape[-1])
@@ -138,6 +156,7 @@ class DiscretizedLogistic(Likelihood):
 
     def _log_prob(self, params: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         logits, location, scale = self._mixture(params)
+        x = tf.round(x * (self.levels - 1)) / (self.levels - 1)
         width = 2 / (self.levels - 1)
         centred = (2 * x - 1)[..., None] - location
         upper, lower = (centred + width / 2) / scale, (centred - width / 2) / scale

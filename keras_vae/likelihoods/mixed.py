@@ -120,6 +120,18 @@ class Columns(Likelihood):
         self.centre = self._statistic("centre", np.zeros(viewed))
         self.spread = self._statistic("spread", np.ones(viewed))
 
+    @property
+    def discrete(self) -> bool:
+        """Whether all columns are."""
+        return all(part.discrete for part in self.columns.values())
+
+    def discrete_elements(self) -> np.ndarray:
+        return np.array([part.discrete for part in self.columns.values()])
+
+    def has_mass(self, x: tf.Tensor) -> tf.Tensor:
+        cells = [tf.gather(x, members, axis=-1) for members in self._members]
+        return self._by_column([g.has_mass(own) for g, own in zip(self._groups, cells)])
+
     def params_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
         return (sum(part.params_shape((1,))[0] for part in self.columns.values()),)
 

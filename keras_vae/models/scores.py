@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras_vae import estimators, numerics
 from keras_vae.arguments import require_integer
 from keras_vae.models.batching import ROWS, InBatches
+from keras_vae.models.raw_units import check_raw, raw_log_det
 
 __all__ = ["Scores"]
 
@@ -36,8 +37,9 @@ class Scores(InBatches):
         Args:
             x: `[examples, *raw_shape]`.
             condition: One per example, or one for all. Defaults to `None`.
-            raw: Whether it is to be the density of raw data, per unit of theirs, where a
-                preprocessor stretches them. Defaults to `False`: of what comes out of it.
+            raw: Whether it is to be that of raw data: densities per unit of theirs, where a
+                preprocessor stretches them; probabilities of discrete likelihoods stay as
+                they are. Defaults to `False`: of what comes out of the preprocessor.
             samples: Latents drawn per example. Defaults to `1`.
             return_kl: Whether to return the KL of each example, which is part of it, too.
                 Defaults to `False`.
@@ -48,7 +50,8 @@ class Scores(InBatches):
             `[examples]`, or a tuple of two such arrays.
 
         Raises:
-            ValueError: If x is bad, or the posterior has no density.
+            ValueError: If x is bad, or the posterior has no density; with `raw`, if x are
+                between the values that a discrete likelihood has probabilities for.
         """
         self._require_density("elbo")
 
@@ -61,9 +64,9 @@ class Scores(InBatches):
             terms = self.elbo_terms(y, y, noise, self.context(condition=condition), ())
             kl = tf.reduce_sum(terms.kl, axis=-1)
             bound = tf.reduce_mean(terms.log_likelihood, axis=0) - kl
-            return bound + self._stretched(x) if raw else bound, kl
+            return bound + self.raw_log_det(x) if raw else bound, kl
 
-        x = self.checked_events(x, scored=True)
+        x = self._scored_events(x, raw)
         name = f"elbo {samples} {raw}"
         bound, kl = self.in_batches(name, elbo, x, batch_size, seed, condition)
         return (bound, kl) if return_kl else bound
@@ -87,8 +90,9 @@ class Scores(InBatches):
         Args:
             x: `[examples, *raw_shape]`.
             condition: One per example, or one for all. Defaults to `None`.
-            raw: Whether it is to be the density of raw data, per unit of theirs, where a
-                preprocessor stretches them. Defaults to `False`: of what comes out of it.
+            raw: Whether it is to be that of raw data: densities per unit of theirs, where a
+                preprocessor stretches them; probabilities of discrete likelihoods stay as
+                they are. Defaults to `False`: of what comes out of the preprocessor.
             samples: Latents drawn per example. Defaults to `5000`.
             return_effective: Whether to return, too, how many of the samples count: the
                 effective number of importance samples of each example. Defaults to `False`.
@@ -99,7 +103,8 @@ class Scores(InBatches):
             `[examples]`, or a tuple of two such arrays.
 
         Raises:
-            ValueError: If x is bad, `samples < 1`, or the posterior has no density.
+            ValueError: If x is bad, `samples < 1`, or the posterior has no density; with
+                `raw`, as from `elbo`.
 
         Reference: Burda, Grosse and Salakhutdinov (2016), equation 8.
         """
@@ -120,9 +125,9 @@ class Scores(InBatches):
 
             found = estimators.chunked_log_mean_exp(draw, samples, chunk, tf.shape(x)[0])
             value, effective = (tf.cast(v, numerics.density_dtype()) for v in found)
-            return value + self._stretched(x) if raw else value, effective
+            return value + self.raw_log_det(x) if raw else value, effective
 
-        x = self.checked_events(x, scored=True)
+        x = self._scored_events(x, raw)
         name = f"log_marginal {raw} {samples} {chunk}"
         value, effective = self.in_batches(name, log_marginal, x, batch_size, seed, condition)
         return (value, effective) if return_effective else value
@@ -207,11 +212,21 @@ class Scores(InBatches):
         log_prior = self.prior.log_prob(draw.latents, context)
         return decoded, log_likelihood + log_prior - draw.log_prob
 
-    def _stretched(self, x: tf.Tensor) -> tf.Tensor:
-        """What raw data's log-densities have more than the values', `[batch]`."""
-        if self.preprocessor is None:
-            return tf.zeros([tf.shape(x)[0]], x.dtype)
-        return self.preprocessor.log_det(x)
+    def raw_log_det(self, x: tf.Tensor) -> tf.Tensor:
+        """What log p of raw data has more than log p of values, `[batch]`.
+
+        The preprocessor's log-determinant, of elements that have a density.
+
+        Args:
+            x: Raw data, `[batch, *raw_shape]`.
+        """
+        return raw_log_det(self.preprocessor, self.likelihood, x)
+
+    def _scored_events(self, x: Any, raw: bool) -> np.ndarray:
+        events = self.checked_events(x, scored=True)
+        if raw:
+            check_raw(self.preprocessor, self.likelihood, events)
+        return events
 
     def _require_density(self, verb: str) -> None:
         if not self.posterior.has_density:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras_vae import numerics
 from keras_vae.component import Component
 
-__all__ = ["Preprocessor", "sum_over_observed"]
+__all__ = ["Preprocessor", "where_observed"]
 
 
 class Preprocessor(Component):
@@ -23,10 +23,10 @@ class Preprocessor(Component):
     exports. Bounds and densities are those of the values, unless `raw=True` asks for the raw
     data's.
 
-    Subclassing: implement `forward`, `inverse` and `log_det`, with `keras.ops` where the
-    encoder and decoder are to leave as plain Keras files, and so that NaN stays NaN. Override
-    `raw_shape` if it is not the event's; set `adapt_rows` and implement `adapt` to learn from
-    training data.
+    Subclassing: implement `forward` and `inverse`, with `keras.ops` where the encoder and
+    decoder are to leave as plain Keras files, and so that NaN stays NaN; and
+    `elementwise_log_det`, or, where elements are mixed, `log_det`. Override `raw_shape` if it
+    is not the event's; set `adapt_rows` and implement `adapt` to learn from training data.
 
     Args:
         raw_dtype: Of the raw data that exports take, such as `"uint8"`; the model itself
@@ -72,10 +72,21 @@ class Preprocessor(Component):
     def log_det(self, x: tf.Tensor) -> tf.Tensor:
         """Log of how much `forward` stretches volumes at raw data, `[batch]`.
 
-        To be added to a log-density of values to have that of raw data. Elements that are
-        NaN do not count.
+        To be added to a log-density of values to have that of raw data; not to a
+        log-probability. Elements that are NaN do not count.
         """
-        raise NotImplementedError
+        each = self.elementwise_log_det(x)
+        return numerics.sum_over_event(each, each.shape.rank - 1)
+
+    def elementwise_log_det(self, x: tf.Tensor) -> tf.Tensor:
+        """`log_det` by element of the values, `[batch, *event_shape]`; 0 where x is NaN.
+
+        Tables with columns of probabilities and columns of densities need it.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} does not say how much it stretches each element. "
+            f"Implement `elementwise_log_det`."
+        )
 
     def adapt(self, x: np.ndarray) -> None:
         """Learn from training data: called once, before the first step of the first `fit`.
@@ -85,7 +96,6 @@ class Preprocessor(Component):
         """
 
 
-def sum_over_observed(values: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-    """Sum over the event, `[batch]`, of values where x is not NaN."""
-    counted = tf.where(tf.math.is_nan(x), tf.zeros_like(values), values)
-    return numerics.sum_over_event(counted, x.shape.rank - 1)
+def where_observed(values: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """Values, 0 where x is NaN."""
+    return tf.where(tf.math.is_nan(x), tf.zeros_like(values), values)

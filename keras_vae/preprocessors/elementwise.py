@@ -16,7 +16,7 @@ import tensorflow as tf
 from keras_vae import numerics
 from keras_vae.arguments import is_integer, require_number, require_positive
 from keras_vae.component import register
-from keras_vae.preprocessors.base import Preprocessor, sum_over_observed
+from keras_vae.preprocessors.base import Preprocessor, where_observed
 
 __all__ = ["Identity", "Logit", "MuLaw", "Rescaling", "Standardization"]
 
@@ -41,8 +41,8 @@ class Identity(Preprocessor):
     def inverse(self, y: tf.Tensor) -> tf.Tensor:
         return y
 
-    def log_det(self, x: tf.Tensor) -> tf.Tensor:
-        return tf.zeros_like(tf.reshape(x, (tf.shape(x)[0], -1))[:, 0])
+    def elementwise_log_det(self, x: tf.Tensor) -> tf.Tensor:
+        return tf.zeros_like(x)
 
 
 @register("preprocessors")
@@ -87,9 +87,9 @@ class Rescaling(Preprocessor):
     def inverse(self, y: tf.Tensor) -> tf.Tensor:
         return (y - self.offset) / self.scale
 
-    def log_det(self, x: tf.Tensor) -> tf.Tensor:
+    def elementwise_log_det(self, x: tf.Tensor) -> tf.Tensor:
         stretch = tf.constant(math.log(abs(self.scale)), x.dtype)
-        return sum_over_observed(tf.fill(tf.shape(x), stretch), x)
+        return where_observed(tf.fill(tf.shape(x), stretch), x)
 
 
 @register("preprocessors")
@@ -158,9 +158,9 @@ class Standardization(Preprocessor):
         centre, spread = self._statistics()
         return y * spread + centre
 
-    def log_det(self, x: tf.Tensor) -> tf.Tensor:
+    def elementwise_log_det(self, x: tf.Tensor) -> tf.Tensor:
         _, spread = self._statistics()
-        return sum_over_observed(-tf.math.log(spread) + tf.zeros_like(x), x)
+        return where_observed(-tf.math.log(spread) + tf.zeros_like(x), x)
 
     def adapt(self, x: np.ndarray) -> None:
         # In the precision of training: what is constant there is constant here.
@@ -228,10 +228,10 @@ class Logit(Preprocessor):
         share = (keras.ops.sigmoid(y) - self.margin) / (1 - 2 * self.margin)
         return self.low + (self.high - self.low) * share
 
-    def log_det(self, x: tf.Tensor) -> tf.Tensor:
+    def elementwise_log_det(self, x: tf.Tensor) -> tf.Tensor:
         place = self._place(x)
         stretch = math.log((1 - 2 * self.margin) / (self.high - self.low))
-        return sum_over_observed(stretch - tf.math.log(place) - tf.math.log1p(-place), x)
+        return where_observed(stretch - tf.math.log(place) - tf.math.log1p(-place), x)
 
     def _place(self, x: tf.Tensor) -> tf.Tensor:
         share = (x - self.low) / (self.high - self.low)
@@ -288,9 +288,9 @@ class MuLaw(Preprocessor):
         loudness = keras.ops.expm1(math.log1p(self.mu) * keras.ops.abs(place)) / self.mu
         return self.full_scale * keras.ops.sign(place) * loudness
 
-    def log_det(self, x: tf.Tensor) -> tf.Tensor:
+    def elementwise_log_det(self, x: tf.Tensor) -> tf.Tensor:
         steepest = math.log(self.mu / (2 * math.log1p(self.mu) * self.full_scale))
-        return sum_over_observed(steepest - tf.math.log1p(self.mu * self._loudness(x)), x)
+        return where_observed(steepest - tf.math.log1p(self.mu * self._loudness(x)), x)
 
     def _loudness(self, x: tf.Tensor) -> tf.Tensor:
         return keras.ops.abs(x) / self.full_scale

@@ -62,8 +62,8 @@ class Reshape(Preprocessor):
     def inverse(self, y: tf.Tensor) -> tf.Tensor:
         return keras.ops.reshape(y, (-1, *self.shape))
 
-    def log_det(self, x: tf.Tensor) -> tf.Tensor:
-        return tf.zeros_like(tf.reshape(x, (tf.shape(x)[0], -1))[:, 0])
+    def elementwise_log_det(self, x: tf.Tensor) -> tf.Tensor:
+        return tf.zeros_like(self.forward(x))
 
 
 @register("preprocessors")
@@ -128,6 +128,15 @@ class Chain(Preprocessor):
         total = 0.0
         for part in self.parts:
             total += part.log_det(x)
+            x = part.forward(x)
+        return total
+
+    def elementwise_log_det(self, x: tf.Tensor) -> tf.Tensor:
+        total = tf.zeros_like(x)
+        for part in self.parts:
+            each = part.elementwise_log_det(x)
+            # Parts that change the shape keep the order of the elements.
+            total = each + tf.reshape(total, tf.shape(each))
             x = part.forward(x)
         return total
 

@@ -96,7 +96,6 @@ class _Estimator(sklearn.base.BaseEstimator):
 
     def _bounds(self, X: np.ndarray) -> np.ndarray:
         model = self.model_
-        standardization: Any = model.preprocessor
 
         def bound(x: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor]:
             y = model.preprocessed(x)
@@ -106,7 +105,7 @@ class _Estimator(sklearn.base.BaseEstimator):
             noise = {name: tf.repeat(n, tf.shape(x)[0], axis=1) for name, n in shared.items()}
             terms = model.elbo_terms(y, y, {"posterior": noise}, model.context(), ())
             value = tf.reduce_mean(terms.log_likelihood, axis=0) - tf.reduce_sum(terms.kl, -1)
-            return (value + standardization.log_det(x),)
+            return (value + model.raw_log_det(x),)
 
         found: np.ndarray = model.in_batches("shared noise", bound, X, 1024)[0]
         return found.astype("float64")

@@ -166,6 +166,103 @@ def test_raw_adds_the_log_determinant(likelihood):
     )
 
 
+def uninformed(likelihood, preprocessor, event_shape):
+    """A model of one element whose q(z|x) is the prior, and whose p(x|z) is that of any z."""
+    model = make(preprocessor, likelihood, event_shape=event_shape)
+    scale = np.log(np.expm1(1 - keras_vae.numerics.SCALE_FLOOR))
+    for head, bias in ((model._to_posterior, [0, 0, scale, scale]), (model._to_likelihood, [])):
+        layer = head.get_layer("parameters")
+        layer.kernel.assign(0 * layer.kernel)
+        given = np.random.default_rng(0).normal(size=layer.bias.shape)
+        layer.bias.assign(bias or given)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "preprocessor", "raw"),
+    [
+        (
+            likelihoods.DiscretizedLogistic(2),
+            preprocessors.Rescaling(1 / 255, raw_dtype="uint8"),
+            np.arange(256.0),
+        ),
+        (
+            likelihoods.DiscretizedLogistic(2),
+            preprocessors.MuLaw(raw_dtype="int16"),
+            np.arange(-32768.0, 32768.0),
+        ),
+        (
+            likelihoods.DiscretizedLogistic(1, levels=16),
+            preprocessors.Rescaling(1 / 255, raw_dtype="uint8"),
+            np.arange(256.0),
+        ),
+        (likelihoods.Poisson(), preprocessors.Rescaling(0.5), 2 * np.arange(60.0)),
+        (likelihoods.Bernoulli(), preprocessors.Rescaling(1 / 255), np.array([0.0, 255.0])),
+    ],
+    ids=["grey", "sound", "coarse", "counts", "bits"],
+)
+def test_probabilities_of_raw_data_add_up_to_one(likelihood, preprocessor, raw):
+    model = uninformed(likelihood, preprocessor, (1,))
+    options = {"samples": 2, "batch_size": 4096, "seed": 0, "raw": True}
+    for method in (model.log_marginal, model.elbo):
+        log_p = method(raw[:, None].astype("float32"), **options)
+        np.testing.assert_allclose(np.exp(log_p.astype("float64")).sum(), 1.0, atol=0.01)
+
+
+def test_of_tables_the_densities_alone_are_stretched():
+    columns = {"height": likelihoods.Normal(), "colour": likelihoods.Categorical(3)}
+    model = make(
+        preprocessors.Chain([preprocessors.Identity(), Halved()]),
+        likelihoods.Columns(columns),
+        event_shape=(2,),
+    )
+    x = np.array([[3.0, 2.0], [-5.0, 0.0]], "float32")
+    difference = model.elbo(x, seed=0, raw=True) - model.elbo(x, seed=0)
+    np.testing.assert_allclose(difference, np.log([0.5, 0.5]), rtol=1e-4)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Halved(preprocessors.Preprocessor):
+    """Halve the first column."""
+
+    factors = (0.5, 1.0)
+
+    def forward(self, x):
+        return x * np.array(self.factors, "float32")
+
+    def inverse(self, y):
+        return y / np.array(self.factors, "float32")
+
+    def elementwise_log_det(self, x):
+        return tf.zeros_like(x) + np.log(np.array(self.factors, "float32"))
+
+
+@keras.saving.register_keras_serializable("tests")
+class Turned(Halved):
+    """One whose log-determinant is known as a whole only."""
+
+    def log_det(self, x):
+        return tf.zeros_like(x[:, 0]) + np.log(np.float32(0.5))
+
+    def elementwise_log_det(self, x):
+        return preprocessors.Preprocessor.elementwise_log_det(self, x)
+
+
+def test_raw_is_refused_where_raw_data_have_no_probability_of_their_own():
+    sound = make(preprocessors.MuLaw(), likelihoods.DiscretizedLogistic(1), event_shape=(2,))
+    x = np.array([[0.0, 0.0], [0.0, 3.0]])
+    assert np.isfinite(sound.elbo(x)).all()
+    with pytest.raises(ValueError, match=r"raw=True needs raw data that a Discretized.* row 0"):
+        sound.elbo(x, raw=True)
+    bits = make(from_grey())
+    with pytest.raises(ValueError, match=r"needs raw data that a Bernoulli .* Leave raw=False"):
+        bits.log_marginal(grey(3), raw=True, samples=2)
+    columns = {"height": likelihoods.Normal(), "colour": likelihoods.Categorical(3)}
+    table = make(Turned(), likelihoods.Columns(columns), event_shape=(2,))
+    with pytest.raises(ValueError, match=r"Turned does not say how much it stretches each"):
+        table.elbo(np.ones([2, 2]), raw=True)
+
+
 def test_metrics_are_of_raw_data():
     model = make(from_grey())
     model.compile("adam", metrics=["mae"])
