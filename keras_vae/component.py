@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -58,6 +59,49 @@ class FromSignature:
 
     #: Arguments of parent classes that the class works out itself.
     derived_arguments: tuple[str, ...] = ()
+    _fixed = False
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; those that a built model was made from stay as they are."""
+        if self.is_fixed and name in self._fixed_names() and hasattr(self, name):
+            old = getattr(self, name)
+            if value is not old and not (isinstance(value, _PLAIN) and value == old):
+                raise AttributeError(
+                    f"`{name}` of {type(self).__name__} cannot change once the model is built: "
+                    f"what was compiled keeps {old!r}. Received: {value!r}. Pass a schedule "
+                    f"where a value is to change in training, or make another model: "
+                    f"`vae.with_parts(objective=...)`, with any constructor argument, keeps "
+                    f"the weights."
+                )
+        super().__setattr__(name, value)
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether constructor arguments can no longer change."""
+        return bool(self._fixed or vars(self).get("built"))
+
+    @classmethod
+    def _fixed_names(cls) -> frozenset[str]:
+        """Constructor arguments, and what a class says of itself, such as `samples`."""
+        if cls not in _FIXED_NAMES:
+            names = set(cls.argument_names())
+            for parent in cls.__mro__:
+                if parent.__module__.startswith(("keras.", "tensorflow.", "builtins")):
+                    continue
+                own = vars(parent).items()
+                names |= {n for n, v in own if v is not None and isinstance(v, _PLAIN)}
+            keras_own = set(dir(keras.Model))
+            _FIXED_NAMES[cls] = frozenset(n for n in names - keras_own if n[0] != "_")
+        return _FIXED_NAMES[cls]
+
+    def fix(self) -> None:
+        """Keep constructor arguments as they are from now on, those inside of them too."""
+        if not isinstance(self, keras.layers.Layer):
+            self._fixed = True
+        for name in self.argument_names():
+            for inner in keras.tree.flatten(getattr(self, name, None)):
+                if isinstance(inner, FromSignature):
+                    inner.fix()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -117,6 +161,10 @@ def _with_plain_arguments(init: Callable[..., None]) -> Callable[..., None]:
     # Keras looks for the names of arguments in the function itself.
     plainly.__signature__ = signature  # type: ignore[attr-defined]
     return plainly
+
+
+_FIXED_NAMES: weakref.WeakKeyDictionary[type, frozenset[str]] = weakref.WeakKeyDictionary()
+_PLAIN = (bool, int, float, str, tuple, frozenset, type(None))
 
 
 def _deserialize(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""How a model is compiled and saved, where Keras's own way would lose something.
+"""How a model is compiled, where Keras's own way would lose something.
 
 Floor 4.
 """
@@ -13,7 +13,7 @@ import keras
 from keras_vae.models import update
 from keras_vae.models.loop import Loop
 from keras_vae.models.passes import KerasLoop
-from keras_vae.models.saving import SafelySaved
+from keras_vae.models.restoring import Saved
 from keras_vae.objectives import Objective
 from keras_vae.posteriors import Posterior
 
@@ -47,11 +47,9 @@ _FAST_UNDER_XLA = (
 )
 
 
-class Compiled(SafelySaved):
-    """A Keras model without a loss to choose, whose saved file holds all of its state."""
+class Compiled(Saved):
+    """A Keras model without a loss to choose."""
 
-    encoder: Any
-    decoder: Any
     objective: Objective
     posterior: Posterior
     event_shape: tuple[int, ...]
@@ -125,13 +123,6 @@ class Compiled(SafelySaved):
         config: dict[str, Any] | None = super().get_compile_config()
         return config and {**config, **self._chosen}
 
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile as the saved model was."""
-        config = keras.saving.deserialize_keras_object(config)
-        config.pop("loss", None)
-        config.pop("loss_weights", None)
-        self.compile(**config)
-
     @property
     def repeats_its_step(self) -> bool:
         """Whether `unguarded_step` is `train_step` but for the guard."""
@@ -197,24 +188,3 @@ class Compiled(SafelySaved):
             isinstance(la, _FAST_UNDER_XLA) and la.compute_dtype in ("float32", "float64")
             for la in layers
         )
-
-    # What Keras loses: the state of the networks' Dropout layers.
-
-    def save_own_variables(self, store: Any) -> None:
-        """Save the networks' seed states too; Keras leaves them out."""
-        super().save_own_variables(store)
-        for index, state in enumerate(self._seed_states()):
-            store[f"seed_state_{index}"] = state.numpy()
-
-    def load_own_variables(self, store: Any) -> None:
-        """Load what `save_own_variables` saved."""
-        states = self._seed_states()
-        names = {f"seed_state_{index}" for index in range(len(states))}
-        keys = [key for key in store.keys() if key not in names]  # noqa: SIM118 (no dict)
-        super().load_own_variables({key: store[key] for key in keys})
-        for index, state in enumerate(states):
-            state.assign(store[f"seed_state_{index}"])
-
-    def _seed_states(self) -> list[Any]:
-        weights = {id(v) for v in self.weights}
-        return [v for v in self.variables if id(v) not in weights]

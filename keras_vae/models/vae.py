@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from keras_vae import numerics
 from keras_vae.arguments import require_integer, require_shape
-from keras_vae.component import FromSignature, register
+from keras_vae.component import register
 from keras_vae.likelihoods import Likelihood
 from keras_vae.models.composition import check_composition
 from keras_vae.models.conditions import Conditions
@@ -30,7 +30,7 @@ __all__ = ["VAE"]
 
 
 @register("models")
-class VAE(FromSignature, Verbs):
+class VAE(Verbs):
     """A variational autoencoder: two networks and four parts.
 
     Compile and train it like any Keras model: `compile(optimizer)`, `fit(x)`. The loss is
@@ -195,6 +195,8 @@ class VAE(FromSignature, Verbs):
                 f"posterior's have {self.posterior.latent_shape}. Use a fresh one."
             )
         self.build_networks()
+        self.settle_trainability()
+        self.fix()
         self.built = True
 
     def get_build_config(self) -> None:

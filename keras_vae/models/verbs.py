@@ -19,6 +19,7 @@ from keras_vae.likelihoods import Categorical
 from keras_vae.models.batching import ROWS
 from keras_vae.models.checks import Wanted, check_array
 from keras_vae.models.conditions import attach
+from keras_vae.models.copying import copy_model
 from keras_vae.models.scores import Scores
 from keras_vae.networks import Network
 from keras_vae.priors import Prior
@@ -221,15 +222,41 @@ class Verbs(Scores):
         Raises:
             ValueError: If the prior does not go with the other parts.
         """
-        given = keras.saving.serialize_keras_object(prior)
-        copy: Self = type(self).from_config({**self.get_config(), "prior": given})
-        parts = ("encoder", "decoder", "posterior", "likelihood", "objective", "preprocessor")
-        for name in (*parts, "_to_posterior", "_to_likelihood"):
-            part = getattr(self, name)
-            if part is not None:
-                getattr(copy, name).set_weights(part.get_weights())
-        copy.prior.set_weights(prior.get_weights())
-        copy.state.set_weights(self.state.get_weights())
+        return self.with_parts(prior=prior)
+
+    def with_parts(self, **parts: Any) -> Self:
+        """Copy the model with its weights, but for some parts.
+
+        A built model does not change: this is the way to another `beta` after training.
+
+        Args:
+            **parts: Constructor arguments, such as `objective=ELBO(beta=4.0)`.
+
+        Returns:
+            A new model, not compiled.
+
+        Raises:
+            TypeError: If the constructor has no such argument.
+            ValueError: If a part does not go with the others, or the networks do not fit.
+
+        Example:
+        >>> vae = keras_vae.VAE(
+        ...     encoder=keras_vae.networks.MLP([8]),
+        ...     decoder=keras_vae.networks.MLP([8]),
+        ...     posterior=keras_vae.posteriors.DiagonalNormal(latent_dim=2),
+        ...     likelihood=keras_vae.likelihoods.Bernoulli(),
+        ...     event_shape=(8, 8, 1),
+        ... )
+        >>> vae.with_parts(objective=keras_vae.objectives.ELBO(beta=4.0)).objective.beta
+        4.0
+        """
+        unknown = sorted(set(parts) - set(self.argument_names()))
+        if unknown:
+            raise TypeError(
+                f"`with_parts` takes constructor arguments of {type(self).__name__}. "
+                f"Received: {unknown}."
+            )
+        copy: Self = copy_model(self, **parts)
         return copy
 
     # Distributions and plain models.

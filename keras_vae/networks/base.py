@@ -12,7 +12,7 @@ from typing import Any
 import keras
 
 from keras_vae import numerics
-from keras_vae.component import FromSignature
+from keras_vae.trainability import KeepsTrainability
 
 __all__ = [
     "Decoder",
@@ -59,7 +59,7 @@ class Side:
         return [layer for row in self.rows for layer in row.layers()]
 
 
-class Network(FromSignature, keras.Model):
+class Network(KeepsTrainability, keras.Model):
     """A body made of stock Keras layers, run one after the other.
 
     Any Keras model or layer may stand in its place; the model adds the head that maps
@@ -93,6 +93,7 @@ class Network(FromSignature, keras.Model):
         self._row = row
         self.body = row.layers()
         self.call(keras.KerasTensor(tuple(input_shape), dtype=numerics.density_dtype()))
+        self.settle_trainability()
         self.built = True
 
     def call(self, inputs: Any) -> Any:

@@ -21,6 +21,7 @@ FLOORS = [
     ("F0", ["core"]),
     ("F0", ["arguments", "numerics", "progress", "terms"]),
     ("F0", ["component"]),
+    ("F0", ["trainability"]),
     ("F1", ["flows", "geometry", "networks", "parameters", "preprocessors", "schedules"]),
     ("F2", ["posteriors", "priors", "likelihoods"]),
     ("F3", ["objectives", "estimators", "tables"]),
