@@ -11,19 +11,43 @@ import re
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
+
 from keras_vae.arguments import is_integer, is_number
 from keras_vae.models import VAE
 
 __all__ = [
+    "FOREIGN_ERRORS",
     "ExportError",
+    "ModelError",
     "UnsupportedError",
     "check_folder",
     "check_model",
     "check_opset",
     "check_tolerance",
+    "one_line",
     "reason_of",
     "unregistered_class",
 ]
+
+
+#: What the code of others - converters, runtimes, layers of users - was seen to raise.
+FOREIGN_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    tf.errors.OpError,
+)
+# Characters of a message of others that are shown.
+_LONGEST = 300
+# What comes before the message itself: frames of a function that was being traced, and colours
+# in which Keras repeats what TensorFlow said.
+_FRAMES = re.compile(r'(?s)^in user code:.*File "[^"\n]+", line \d+, in [^\n]*\n[^\n]*\n')
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class ExportError(RuntimeError):
@@ -32,6 +56,10 @@ class ExportError(RuntimeError):
 
 class UnsupportedError(ExportError):
     """A target lacks what a signature needs."""
+
+
+class ModelError(UnsupportedError):
+    """The model itself cannot compute a signature, before anything is converted."""
 
 
 def check_model(model: Any) -> None:
@@ -97,6 +125,16 @@ def check_opset(opset: Any, supported: range) -> None:
             f"`opset` must be an integer from {supported[0]} to {supported[-1]}. "
             f"Received: opset={opset!r}."
         )
+
+
+def one_line(error: object) -> str:
+    """What an error of others says, on one line, cut where it gets long."""
+    text, traced = _FRAMES.subn("", str(error))
+    said = _COLOURS.sub("", text).split()
+    # A traced function's message begins with the kind of the error.
+    named = isinstance(error, BaseException) and not traced
+    kind = [f"{type(error).__name__}:"] if named else []
+    return " ".join([*kind, *said])[:_LONGEST]
 
 
 def reason_of(error: ExportError) -> str:

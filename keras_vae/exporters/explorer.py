@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae import numerics
+from keras_vae.exporters.signatures import signatures_of
 from keras_vae.likelihoods import Categorical, Columns
 from keras_vae.models import VAE
 from keras_vae.priors import StandardNormal
@@ -332,6 +333,8 @@ def _values(model: VAE, options: Options, draws: np.ndarray) -> np.ndarray:
     if options.data is not None:
         return np.asarray(_split(options.data)[0])
     z = draws[:_DECODED]
-    condition = model.conditions.shape and _one_hot(model.conditions.shape[0])[: len(z)]
-    decoded: np.ndarray = model.decode(z, condition=condition)
-    return decoded
+    inputs = {"z": z}
+    if model.conditions.shape is not None:
+        inputs["condition"] = _one_hot(model.conditions.shape[0])[: len(z)]
+    (decode,) = signatures_of(model, ["decode"])
+    return decode.evaluate(inputs)["x"]

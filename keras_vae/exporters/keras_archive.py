@@ -28,6 +28,7 @@ from keras_vae.exporters.checks import (
 from keras_vae.exporters.manifest import Manifest
 from keras_vae.exporters.pipeline import DEFAULT_TOLERANCE, Target, export
 from keras_vae.exporters.precision import Portable, in_float32, portable
+from keras_vae.exporters.recurrence import plain_recurrence
 from keras_vae.exporters.signature import Signature
 from keras_vae.exporters.verify import Measured, verify
 from keras_vae.models import VAE
@@ -183,7 +184,8 @@ def _convert(signature: Signature, model: VAE) -> keras.Model:
             "exporters.export_saved_model has it. Nothing was written."
         )
     try:
-        network = model.encoder_model() if role == "encoder" else model.decoder_model()
+        with plain_recurrence(model):
+            network = model.encoder_model() if role == "encoder" else model.decoder_model()
     except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
         raise _not_keras(model, error) from error
     network = _with_inputs_of(signature, network, model)

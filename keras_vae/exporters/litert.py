@@ -16,7 +16,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_vae.exporters.checks import UnsupportedError, check_model
+from keras_vae.exporters.checks import UnsupportedError, check_model, one_line
 from keras_vae.exporters.manifest import Manifest
 from keras_vae.exporters.pipeline import DEFAULT_TOLERANCE, Target, export
 from keras_vae.exporters.quiet import contained
@@ -100,7 +100,7 @@ def export_litert(
         )
     target = Target(
         name="litert",
-        convert=functools.partial(_convert, model=model, int8=int8),
+        convert=functools.partial(_convert, int8=int8),
         write=_write,
         path=_path,
         served_as=lambda name: name,
@@ -120,12 +120,12 @@ def _write(converted: Mapping[str, Any], signatures: Sequence[Signature], stage:
         (stage / _path(name)).write_bytes(content)
 
 
-def _convert(signature: Signature, model: VAE, int8: bool) -> bytes:
+def _convert(signature: Signature, int8: bool) -> bytes:
     from tensorflow.lite.python.convert_phase import ConverterError
 
     name = signature.name
     with (
-        saved_graph(signature, model, "A LiteRT file", name) as folder,
+        saved_graph(signature, "A LiteRT file", name) as folder,
         contained("tensorflow"),
         _unheard(),
     ):
@@ -160,8 +160,7 @@ def _unsupported(signature: Signature, message: str) -> UnsupportedError:
             "exporters.export_saved_model has loops."
         )
     else:
-        said = " ".join(message.split())[:300]
-        reason = f"LiteRT's converter does not take `{signature.name}`: {said}"
+        reason = f"LiteRT's converter does not take `{signature.name}`: {one_line(message)}"
     return UnsupportedError(f"{reason} {instead} Nothing was written.")
 
 

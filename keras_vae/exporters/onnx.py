@@ -11,9 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
-from keras_vae.exporters.checks import UnsupportedError, check_model, check_opset
+from keras_vae.exporters.checks import (
+    FOREIGN_ERRORS,
+    UnsupportedError,
+    check_model,
+    check_opset,
+    one_line,
+)
 from keras_vae.exporters.manifest import Manifest, weights_sha256
 from keras_vae.exporters.onnx_ops import handlers
 from keras_vae.exporters.onnx_variants import check_variants
@@ -29,17 +33,6 @@ __all__ = ["OPSET", "export_onnx", "to_proto"]
 OPSET = 18
 # What tf2onnx 1.17 converts to.
 _OPSETS = range(13, 19)
-# Foreign code: it was seen to raise any of these on graphs that it cannot handle.
-_CONVERTER_ERRORS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    tf.errors.OpError,
-)
 
 
 def export_onnx(
@@ -149,7 +142,7 @@ def to_proto(signature: Signature, opset: int, further: Mapping[str, str] | None
                     opset=opset,
                     custom_op_handlers=custom,
                 )
-        except _CONVERTER_ERRORS as error:
+        except FOREIGN_ERRORS as error:
             raise _failed(signature, [*errors, str(error)]) from error
     # tf2onnx reports success for ops that it does not know, and leaves them as they are.
     for node in _nodes(proto.graph):
@@ -176,9 +169,8 @@ def to_proto(signature: Signature, opset: int, further: Mapping[str, str] | None
 
 
 def _failed(signature: Signature, reasons: Sequence[str]) -> UnsupportedError:
-    reason = " ".join(reasons[0].split())
     return UnsupportedError(
-        f"tf2onnx could not convert `{signature.name}`: {reason[:300]} "
+        f"tf2onnx could not convert `{signature.name}`: {one_line(reasons[0])} "
         f"exporters.export_saved_model may work. Nothing was written."
     )
 

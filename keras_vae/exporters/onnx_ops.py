@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_vae.exporters.onnx_conv import transposed_convolution
 from keras_vae.exporters.onnx_tensor import Tensor
 from keras_vae.exporters.ops import in_network
 
@@ -323,6 +324,8 @@ _FORMULAS: dict[str, Formula] = {
     "Bitcast": _bitcast,
     "BitwiseAnd": _bitwise_and,
     "BroadcastArgs": _pure(_broadcast_args),
+    "Conv2DBackpropInput": transposed_convolution,
+    "Conv3DBackpropInputV2": transposed_convolution,
     "Digamma": _pure(_digamma),
     "Erfc": _pure(lambda x: 1 - x.op("Erf")),
     "Expm1": _pure(_expm1),

@@ -8,28 +8,40 @@ Floor 6.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_vae.exporters.checks import ExportError, UnsupportedError
+from keras_vae.exporters.checks import (
+    FOREIGN_ERRORS,
+    ExportError,
+    UnsupportedError,
+    one_line,
+    reason_of,
+)
+from keras_vae.exporters.probes import BATCHES
 from keras_vae.exporters.signature import Signature
-from keras_vae.exporters.verify import BATCHES, relative_error
+from keras_vae.exporters.verify import relative_error
 
 __all__ = [
     "LARGEST_ERROR",
     "VARIANTS",
     "VariantEntry",
+    "Variants",
     "check_variants",
     "measure_variant",
     "variant_path",
     "write_variant",
+    "write_variants",
 ]
+
+_LOG = logging.getLogger(__name__)
 
 #: A variant with a larger error, of the output's scale, is refused.
 LARGEST_ERROR = 0.05
@@ -73,6 +85,54 @@ def check_variants(variants: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+#: Signature -> kind -> what was written.
+Variants = dict[str, dict[str, VariantEntry]]
+
+
+def write_variants(
+    kinds: Sequence[str],
+    signatures: Sequence[Signature],
+    path: Callable[[str], str],
+    stage: Path,
+) -> tuple[Variants, dict[str, str]]:
+    """Write smaller files beside those of an export, where they are smaller and near enough.
+
+    Args:
+        kinds: Of `VARIANTS`.
+        signatures: What was exported.
+        path: Signature -> its file in the stage.
+        stage: Holds the export.
+
+    Returns:
+        What was written, and why there is none of the rest.
+
+    Raises:
+        ExportError: If no signature has a variant of a kind.
+    """
+    found: Variants = {}
+    why_not: dict[str, str] = {}
+    for kind in kinds:
+        for signature in signatures:
+            _LOG.info("Writing a smaller file: %s, %s", signature.name, kind)
+            source = stage / path(signature.name)
+            small = stage / variant_path(source.name, kind)
+            try:
+                write_variant(kind, source, small)
+                entry = measure_variant(source, small, signature)
+            except ExportError as error:
+                why_not[f"{signature.name}.{kind}"] = reason_of(error)
+            except FOREIGN_ERRORS as error:
+                why_not[f"{signature.name}.{kind}"] = one_line(error)
+            else:
+                found.setdefault(signature.name, {})[kind] = entry
+        if not any(kind in entries for entries in found.values()):
+            raise ExportError(
+                f"No signature could be written as {kind!r}: {next(iter(why_not.values()))} "
+                f"Nothing was written."
+            )
+    return found, why_not
+
+
 def variant_path(path: str, kind: str) -> str:
     """Where a variant lies: `decode.fp16.onnx` beside `decode.onnx`."""
     return f"{path.removesuffix('.onnx')}.{kind}.onnx"
@@ -113,9 +173,8 @@ def _fp16(model: Any, target: Path) -> Any:
     try:
         onnx.checker.check_model(half, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        reason = " ".join(str(error).split())
         raise UnsupportedError(
-            f"{target.name!r} cannot compute in half precision: {reason[:300]} Leave "
+            f"{target.name!r} cannot compute in half precision: {one_line(error)} Leave "
             f"'fp16' out of `variants`. Nothing was written."
         ) from error
     return half
@@ -173,9 +232,8 @@ def measure_variant(source: Path, target: Path, signature: Signature) -> Variant
     names = list(signature.outputs)
     errors = {}
     for rows in BATCHES:
-        inputs = signature.probe(rows)
+        inputs, wanted = signature.cases[str(rows)]
         got = dict(zip(names, rough.run(names, _taken(rough, inputs))))
-        wanted = signature.evaluate(inputs)
         errors[str(rows)] = max(_error(got[name], wanted[name]) for name in names)
     error = max(errors.values())
     if error > LARGEST_ERROR:
@@ -204,7 +262,7 @@ def _session(path: Path) -> Any:
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def _taken(session: Any, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _taken(session: Any, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {value.name: inputs[value.name] for value in session.get_inputs()}
 
 

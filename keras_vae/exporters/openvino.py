@@ -5,7 +5,6 @@ Floor 6.
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_vae.exporters.checks import UnsupportedError, check_model
+from keras_vae.exporters.checks import UnsupportedError, check_model, one_line
 from keras_vae.exporters.manifest import Manifest
 from keras_vae.exporters.ops import graph_nodes
 from keras_vae.exporters.pipeline import DEFAULT_TOLERANCE, Target, export
@@ -93,7 +92,7 @@ def export_openvino(
         ) from error
     target = Target(
         name="openvino",
-        convert=functools.partial(_convert, model=model),
+        convert=_convert,
         write=_write,
         path=lambda name: name,
         served_as=lambda name: name,
@@ -105,12 +104,12 @@ def export_openvino(
     return export(target, model, folder, tolerance, signatures)
 
 
-def _convert(signature: Signature, model: VAE) -> tuple[bytes, bytes]:
+def _convert(signature: Signature) -> tuple[bytes, bytes]:
     """The two files, which hold the graph and its weights."""
     import openvino
 
-    with saved_graph(signature, model, "OpenVINO", "serving_default") as folder:
-        for node in graph_nodes(signature.traced.get_concrete_function()):
+    with saved_graph(signature, "OpenVINO", "serving_default") as folder:
+        for node in graph_nodes(signature.concrete):
             if node.op in _BIT_OPS and node.attr["T"].type == tf.int64.as_datatype_enum:
                 raise UnsupportedError(
                     f"OpenVINO computes in 32 bits what `{signature.name}` needs 64-bit "
@@ -122,9 +121,8 @@ def _convert(signature: Signature, model: VAE) -> tuple[bytes, bytes]:
             converted = core.read_model(str(folder))
             core.compile_model(converted, "CPU", _PRECISION)
         except _failures() as error:
-            reason = " ".join(str(error).split())
             raise UnsupportedError(
-                f"OpenVINO cannot run `{signature.name}`: {reason[:300]} "
+                f"OpenVINO cannot run `{signature.name}`: {one_line(error)} "
                 f"exporters.export_saved_model may work. Nothing was written."
             ) from error
         for name, value in signature.properties.items():

@@ -31,6 +31,7 @@ _RANDOM_OPS = (
 
 # The nearest thing that works, where there is a nearer one than another target.
 _INSTEAD = {
+    "CudnnRNNV3": "Use `use_cudnn=False` in the recurrent layers",
     "Bitcast": "Use comparisons in place of bits",
     "LookupTableFindV2": "Use tensors and variables in place of lookup tables",
     **dict.fromkeys(("BitwiseAnd", "BitwiseOr", "BitwiseXor", "Invert"), "Use opset=18"),

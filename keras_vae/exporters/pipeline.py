@@ -5,32 +5,31 @@ Floor 6.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import importlib
 import importlib.metadata
 import logging
 import platform
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from keras_vae.exporters import manifest as manifests
 from keras_vae.exporters.checks import (
+    FOREIGN_ERRORS,
     ExportError,
+    ModelError,
     UnsupportedError,
     check_folder,
     check_model,
     check_tolerance,
+    one_line,
     reason_of,
 )
 from keras_vae.exporters.manifest import Manifest, SignatureEntry, TensorEntry
-from keras_vae.exporters.onnx_variants import (
-    VariantEntry,
-    measure_variant,
-    variant_path,
-    write_variant,
-)
+from keras_vae.exporters.onnx_variants import Variants, write_variants
 from keras_vae.exporters.precision import Portable, portable
 from keras_vae.exporters.signature import Signature, TensorInfo
 from keras_vae.exporters.signatures import check_signatures
@@ -40,8 +39,6 @@ from keras_vae.models import VAE
 from keras_vae.models.describing import described
 
 __all__ = ["DEFAULT_TOLERANCE", "Target", "export"]
-
-Variants = dict[str, dict[str, VariantEntry]]
 
 _LOG = logging.getLogger(__name__)
 
@@ -99,7 +96,7 @@ def export(
         folder: New or existing.
         tolerance: Largest error allowed, as a share of the output's largest absolute value.
         signatures: What to export; each must succeed. Defaults to `None`: all that the target
-            can run. The manifest says what was left out, and why.
+            can run, `decode` among them. The manifest says what was left out, and why.
         source: What leaves, if not the model's signatures as they are. Defaults to `None`.
         left_out: What the caller found that the target cannot run -> why, for the manifest.
             Defaults to `None`: nothing.
@@ -117,24 +114,28 @@ def export(
     path = check_folder(folder)
     check_signatures(model, signatures)
     manifests.merged(path)
-    with staging(path) as stage:
+    with _naming(target), staging(path) as stage:
         portable_model = portable(model, signatures) if source is None else source
         converted, unsupported = _converted(target, portable_model, signatures is not None)
         chosen = [s for s in portable_model.signatures if s.name in converted]
+        if signatures is None:
+            _check_decodes(target, chosen, unsupported)
         for artefact in _artefacts(target, chosen):
             marker = "" if artefact in target.extras else target.marker
             check_replaceable(path / artefact, marker)
-        target.write(converted, chosen, stage)
+        _written(target, converted, chosen, stage)
         _LOG.info("Verifying in a fresh process: %s", ", ".join(s.name for s in chosen))
         measured = _measured(target, stage, chosen, tolerance)
         chosen, failed = _without_failures(target, chosen, measured, signatures is not None)
+        if signatures is None:
+            _check_decodes(target, chosen, failed)
         for name in failed:
             path_of_failed = stage / target.path(name)
             if path_of_failed.is_dir():
                 shutil.rmtree(path_of_failed)
             else:
                 path_of_failed.unlink()
-        variants, too_rough = _variants(target, chosen, stage)
+        variants, too_rough = write_variants(target.variants, chosen, target.path, stage)
         manifest = _manifest(
             target,
             model,
@@ -163,7 +164,7 @@ def _converted(
     for signature in portable_model.signatures:
         _LOG.info("Converting to %s: %s", target.name, signature.name)
         try:
-            converted[signature.name] = target.convert(signature)
+            converted[signature.name] = _one_converted(target, signature)
         except UnsupportedError as error:
             if all_must:
                 raise
@@ -172,6 +173,59 @@ def _converted(
     if first is not None and not converted:
         raise first
     return converted, left_out
+
+
+def _one_converted(target: Target, signature: Signature) -> Any:
+    _ = signature.cases  # Where the model itself fails, there is nothing to convert.
+    try:
+        return target.convert(signature)
+    except ExportError:
+        raise
+    except FOREIGN_ERRORS as error:
+        raise UnsupportedError(
+            f"`{signature.name}` could not be converted to {target.name}: {one_line(error)} "
+            f"Nothing was written."
+        ) from error
+
+
+def _written(
+    target: Target, converted: Mapping[str, Any], signatures: Sequence[Signature], stage: Path
+) -> None:
+    try:
+        target.write(converted, signatures, stage)
+    except ExportError:
+        raise
+    except FOREIGN_ERRORS as error:
+        raise ExportError(
+            f"The {target.name} export of {_named(signatures)} could not be saved: "
+            f"{one_line(error)} Nothing was written."
+        ) from error
+
+
+@contextlib.contextmanager
+def _naming(target: Target) -> Iterator[None]:
+    """Say where the export should have gone, in errors of the model itself."""
+    try:
+        yield
+    except ModelError as error:
+        raise UnsupportedError(f"The export to {target.name} failed. {error}") from error
+
+
+def _named(signatures: Sequence[Signature]) -> str:
+    return ", ".join(f"`{signature.name}`" for signature in signatures)
+
+
+def _check_decodes(
+    target: Target, signatures: Sequence[Signature], left_out: Mapping[str, str]
+) -> None:
+    """Raise an error unless the export decodes, at once or step by step."""
+    names = [signature.name for signature in signatures]
+    if "decode" not in left_out or {"initial_state", "step"} <= {*names}:
+        return
+    raise UnsupportedError(
+        f"The {target.name} export has no `decode`: {left_out['decode']} To export the rest "
+        f"without it, ask for it: signatures={names}. Nothing was written."
+    )
 
 
 def _measured(
@@ -196,33 +250,6 @@ def _without_failures(
                 f"{reason} Nothing was written."
             )
     return runs, {name: f"It does not run: {r}" for name, r in measured.failed.items()}
-
-
-def _variants(
-    target: Target, signatures: Sequence[Signature], stage: Path
-) -> tuple[Variants, dict[str, str]]:
-    """Write smaller files: signature -> kind -> entry, and why there is none of the rest."""
-    found: Variants = {}
-    why_not: dict[str, str] = {}
-    for kind in target.variants:
-        for signature in signatures:
-            _LOG.info("Writing a smaller file: %s, %s", signature.name, kind)
-            source = stage / target.path(signature.name)
-            small = stage / variant_path(source.name, kind)
-            try:
-                write_variant(kind, source, small)
-                entry = measure_variant(source, small, signature)
-            except ExportError as error:
-                small.unlink(missing_ok=True)
-                why_not[f"{signature.name}.{kind}"] = reason_of(error)
-            else:
-                found.setdefault(signature.name, {})[kind] = entry
-        if not any(kind in kinds for kinds in found.values()):
-            raise ExportError(
-                f"No signature could be written as {kind!r}: {next(iter(why_not.values()))} "
-                f"Nothing was written."
-            )
-    return found, why_not
 
 
 def _paths(variants: Variants) -> list[str]:

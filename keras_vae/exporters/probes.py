@@ -14,10 +14,12 @@ import tensorflow as tf
 from keras_vae import numerics
 from keras_vae.models import VAE
 
-__all__ = ["EDGES", "Probes", "at_edge", "raw_dtype"]
+__all__ = ["BATCHES", "EDGES", "Probes", "at_edge", "raw_dtype"]
 
 Arrays = dict[str, np.ndarray]
 
+#: Batch sizes on which an export is compared: one, which graphs often fix by mistake, and more.
+BATCHES = (1, 3, 64)
 #: Inputs as no data will be, but clients may send.
 EDGES = ("zeros", "large", "denormal")
 

@@ -16,14 +16,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_vae.exporters.checks import UnsupportedError
 from keras_vae.exporters.ops import PYTHON_OPS, graph_nodes, missing_op
+from keras_vae.exporters.recurrence import unrolled
 from keras_vae.exporters.signature import Signature
-from keras_vae.models import VAE
 
 __all__ = ["saved_graph"]
 
@@ -43,12 +42,11 @@ _LANCZOS = (
 
 
 @contextlib.contextmanager
-def saved_graph(signature: Signature, model: VAE, target: str, key: str) -> Iterator[Path]:
-    """Save a signature in a temporary folder.
+def saved_graph(signature: Signature, target: str, key: str) -> Iterator[Path]:
+    """Save a signature in a temporary folder, its recurrent layers unrolled.
 
     Args:
-        signature: Any of the model's, or of its rebuild in float32.
-        model: Its recurrent layers are unrolled in the file.
+        signature: Any.
         target: Where the file goes, as prose for errors.
         key: Name of the signature in the file.
 
@@ -59,7 +57,9 @@ def saved_graph(signature: Signature, model: VAE, target: str, key: str) -> Iter
         UnsupportedError: If the signature calls back into Python, or uses a resource that no
             file holds.
     """
-    concrete = _traced(signature, model)
+    with unrolled():
+        # A copy: what was traced before has loops.
+        concrete = dataclasses.replace(signature).concrete
     for node in graph_nodes(concrete):
         if node.op in PYTHON_OPS:
             raise missing_op(node.op, node.name, target, signature)
@@ -75,23 +75,6 @@ def saved_graph(signature: Signature, model: VAE, target: str, key: str) -> Iter
             ) from error
         _simplify(Path(folder) / _FILE)
         yield Path(folder)
-
-
-def _traced(signature: Signature, model: VAE) -> Any:
-    recurrent = [
-        layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.RNN)
-    ]
-    if not recurrent:
-        return signature.traced.get_concrete_function()
-    before = [layer.unroll for layer in recurrent]
-    try:
-        for layer in recurrent:
-            layer.unroll = True
-        # A copy: what was traced before has loops.
-        return dataclasses.replace(signature).traced.get_concrete_function()
-    finally:
-        for layer, unroll in zip(recurrent, before):
-            layer.unroll = unroll
 
 
 def _simplify(path: Path) -> None:

@@ -90,7 +90,7 @@ def export_saved_model(
 
 
 def _convert(signature: Signature) -> Any:
-    concrete = signature.traced.get_concrete_function()
+    concrete = signature.concrete
     for node in graph_nodes(concrete):
         if node.op in PYTHON_OPS:
             raise missing_op(node.op, node.name, "A SavedModel", signature)

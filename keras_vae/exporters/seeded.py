@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import tensorflow as tf
 
 from keras_vae import numerics
@@ -53,6 +54,10 @@ def own_seeds(like: tf.Tensor) -> tf.Tensor:
     Args:
         like: int64, `[batch]`.
     """
+    if tf.executing_eagerly():
+        # A generator of its own: TensorFlow refuses unseeded ops where determinism is on.
+        fresh = np.random.default_rng().integers(2**63, size=like.shape, dtype="int64")
+        return tf.constant(fresh)
     # Not tf.random.uniform: a seed that was set for the training would be baked in. Not of
     # integers: few runtimes have those. Such noise has 23 bits, of which 21 are taken thrice.
     shape = tf.concat([[3], tf.shape(like)], axis=0)

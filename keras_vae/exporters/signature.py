@@ -5,15 +5,19 @@ Floor 6.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["Signature", "TensorInfo"]
+from keras_vae.exporters.checks import ExportError, ModelError, one_line
+from keras_vae.exporters.probes import BATCHES
+
+__all__ = ["Case", "Signature", "TensorInfo", "naming"]
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -30,6 +34,31 @@ class TensorInfo(NamedTuple):
     shape: tuple[int, ...]
     dtype: str
     meaning: str = ""
+
+
+class Case(NamedTuple):
+    """Inputs of a signature, and what the model makes of them, by name."""
+
+    inputs: Arrays
+    outputs: dict[str, np.ndarray]
+
+
+@contextlib.contextmanager
+def naming(signature: str) -> Iterator[None]:
+    """Raise a ModelError that names the signature in place of any error of the model's.
+
+    Args:
+        signature: Name of what is computed.
+    """
+    try:
+        yield
+    except ExportError:
+        raise
+    except Exception as error:  # Networks and parts of users may raise any.
+        raise ModelError(
+            f"The model itself cannot compute `{signature}`: {one_line(error)} "
+            f"Nothing was written."
+        ) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,9 +102,19 @@ class Signature:
         return tf.function(positional, input_signature=specs)
 
     @functools.cached_property
+    def concrete(self) -> Any:
+        """The graph, for any batch size.
+
+        Raises:
+            ModelError: If the model cannot be traced.
+        """
+        with naming(self.name):
+            return self.traced.get_concrete_function()
+
+    @functools.cached_property
     def outputs(self) -> dict[str, TensorInfo]:
         """What the function returns, by name."""
-        found = self.traced.get_concrete_function().structured_outputs
+        found = self.concrete.structured_outputs
         # TensorFlow sorts them by name; here what one most wants is first.
         order = [name for name in self.meanings if name in found]
         order += [name for name in found if name not in order]
@@ -92,7 +131,22 @@ class Signature:
         """Run the function eagerly: what an export is compared with.
 
         On the processor, where exports are checked: other devices may round to fewer digits.
+
+        Raises:
+            ModelError: If the model fails there.
         """
-        with tf.device("/cpu:0"):
+        with naming(self.name), tf.device("/cpu:0"):
             tensors = {name: tf.convert_to_tensor(inputs[name]) for name in self.inputs}
             return {name: x.numpy() for name, x in self.function(**tensors).items()}
+
+    @functools.cached_property
+    def cases(self) -> dict[str, Case]:
+        """What exports are compared on: batch size or edge -> inputs and the model's answer.
+
+        Raises:
+            ModelError: If the model fails on one of them.
+        """
+        with naming(self.name):
+            inputs = {str(rows): self.probe(rows) for rows in BATCHES}
+            inputs.update({case: make() for case, make in self.edges.items()})
+        return {case: Case(given, self.evaluate(given)) for case, given in inputs.items()}

@@ -28,8 +28,9 @@ from keras_vae.exporters.inputs import (
     noise_of,
 )
 from keras_vae.exporters.probes import EDGES, Probes, at_edge
+from keras_vae.exporters.recurrence import plain_recurrence
 from keras_vae.exporters.seeded import noise_of_seeds, own_seeds
-from keras_vae.exporters.signature import Signature, TensorInfo
+from keras_vae.exporters.signature import Signature, TensorInfo, naming
 from keras_vae.models import VAE
 
 __all__ = ["NAMES", "Signature", "TensorInfo", "check_signatures", "signatures_of"]
@@ -219,7 +220,12 @@ def _signature(
     model: VAE, name: str, inputs: Mapping[str, Input], function: Callable[..., Tensors]
 ) -> Signature:
     def probe(rows: int) -> dict[str, np.ndarray]:
-        return {key: each.probe(rows) for key, each in inputs.items()}
+        with naming(name), plain_recurrence(model):
+            return {key: each.probe(rows) for key, each in inputs.items()}
+
+    def plain(**tensors: tf.Tensor) -> Tensors:
+        with plain_recurrence(model):
+            return function(**tensors)
 
     def edge(case: str) -> Callable[[], dict[str, np.ndarray]]:
         def inputs_there() -> dict[str, np.ndarray]:
@@ -236,7 +242,7 @@ def _signature(
         name=name,
         meaning=str(_MAKERS[name].__doc__),
         inputs={key: each.info for key, each in inputs.items()},
-        function=function,
+        function=plain,
         probe=probe,
         edges={case: edge(case) for case in EDGES},
         parts={part: type(getattr(model, part)).__name__ for part in parts},

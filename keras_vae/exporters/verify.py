@@ -16,13 +16,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_vae.exporters.checks import ExportError
-from keras_vae.exporters.signature import Signature, TensorInfo
+from keras_vae.exporters.checks import ExportError, one_line
+from keras_vae.exporters.signature import Case, Signature, TensorInfo
 
-__all__ = ["BATCHES", "EDGE_FACTOR", "Measured", "relative_error", "verify"]
+__all__ = ["EDGE_FACTOR", "Measured", "relative_error", "verify"]
 
-#: Batch sizes on which an export is compared: one, which graphs often fix by mistake, and more.
-BATCHES = (1, 3, 64)
 #: How much larger than `tolerance` errors may be at the edges, where inputs are as no data are:
 #: rounding is amplified there, by exponentials above all.
 EDGE_FACTOR = 100
@@ -30,8 +28,6 @@ EDGE_FACTOR = 100
 _SCRIPT = Path(__file__).with_name("fresh_process.py")
 # Seconds. A hung runtime must not hang the export for ever.
 _TIMEOUT = 1800
-# Characters of a runtime's message that are shown.
-_LONGEST = 300
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -72,11 +68,10 @@ def verify(
     Raises:
         ExportError: If it does not load or run, has other outputs, or is not near enough.
     """
-    probes = {signature.name: _probes_of(signature) for signature in signatures}
     stored = {
-        f"{served_as[name]}/{case}/{key}": value
-        for name, cases in probes.items()
-        for case, inputs in cases.items()
+        f"{served_as[signature.name]}/{case}/{key}": value
+        for signature in signatures
+        for case, (inputs, _) in signature.cases.items()
         for key, value in inputs.items()
     }
     outputs, versions, failed = _run_afresh(target, stage, stored)
@@ -85,16 +80,11 @@ def verify(
     for signature in signatures:
         served = served_as[signature.name]
         if served in failed:
-            why_not[signature.name] = " ".join(failed[served].split())[:_LONGEST]
+            why_not[signature.name] = one_line(failed[served])
             continue
-        got = {case: _below(f"{served}/{case}/", outputs) for case in probes[signature.name]}
-        errors[signature.name] = _errors(signature, probes[signature.name], got, tolerance)
+        got = {case: _below(f"{served}/{case}/", outputs) for case in signature.cases}
+        errors[signature.name] = _errors(signature, signature.cases, got, tolerance)
     return Measured(errors, versions, why_not)
-
-
-def _probes_of(signature: Signature) -> dict[str, Arrays]:
-    typical = {str(rows): signature.probe(rows) for rows in BATCHES}
-    return {**typical, **{case: inputs() for case, inputs in signature.edges.items()}}
 
 
 def _below(prefix: str, arrays: Arrays) -> dict[str, np.ndarray]:
@@ -141,20 +131,19 @@ def _last_exception(stderr: str) -> str:
     """The last exception of a traceback on one line, cut where it gets long."""
     starts = list(re.finditer(r"^[\w.]+: ", stderr, re.MULTILINE))
     message = stderr[starts[-1].end() :] if starts else stderr
-    return " ".join(message.split())[:_LONGEST]
+    return one_line(message)
 
 
 def _errors(
     signature: Signature,
-    probes: Mapping[str, Arrays],
+    cases: Mapping[str, Case],
     got: Mapping[str, Arrays],
     tolerance: float,
 ) -> dict[str, float]:
     """Compare all cases of one signature: case -> largest error, of the output's scale."""
     errors = {}
     scales = dict.fromkeys(signature.outputs, 0.0)
-    for case, inputs in probes.items():
-        wanted = signature.evaluate(inputs)
+    for case, (inputs, wanted) in cases.items():
         edge = case in signature.edges
         if set(got[case]) != set(signature.outputs):
             raise ExportError(

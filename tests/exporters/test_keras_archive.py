@@ -9,8 +9,9 @@ import zipfile
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from keras_vae import likelihoods, networks
+from keras_vae import likelihoods, networks, posteriors
 from keras_vae.exporters.checks import ExportError
 from keras_vae.exporters.keras_archive import export_keras_archive
 from tests.exporters.kinds import (
@@ -30,6 +31,13 @@ BACKENDS = [
     *(name for name in ("torch", "jax") if importlib.util.find_spec(name) is not None),
 ]
 export_decoder = functools.partial(export_keras_archive, signatures=["decode"])
+
+
+class LogGammaMean(posteriors.DiagonalNormal):
+    """Encodes by an op that keras.ops lack."""
+
+    def mean(self, params):
+        return tf.math.lgamma(2.0 + super().mean(params) ** 2)
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -188,9 +196,17 @@ def test_a_bad_export_leaves_nothing(tmp_path, make, message):
 
 @pytest.mark.slow
 def test_what_cannot_be_is_left_out(tmp_path):
-    manifest = export_keras_archive(make_model(likelihood=LogGamma()), tmp_path)
-    assert set(contents(tmp_path)) == {"encoder.keras", "manifest.json"}
-    assert "tf.math.lgamma" in manifest.left_out["decode"]
+    manifest = export_keras_archive(make_model(posterior=LogGammaMean(3)), tmp_path)
+    assert set(contents(tmp_path)) == {"decoder.keras", "manifest.json"}
+    assert "tf.math.lgamma" in manifest.left_out["encode"]
+
+
+@pytest.mark.slow
+def test_an_encoder_alone_must_be_asked_for(tmp_path):
+    model = make_model(likelihood=LogGamma())
+    with pytest.raises(ExportError, match=r"tf.math.lgamma.*: signatures=\['encode'\]"):
+        export_keras_archive(model, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_bad_export_leaves_a_good_one(exported):
