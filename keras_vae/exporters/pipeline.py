@@ -176,9 +176,9 @@ def _converted(
 
 
 def _one_converted(target: Target, signature: Signature) -> Any:
-    _ = signature.cases  # Where the model itself fails, there is nothing to convert.
+    _ = signature.concrete  # Where the model itself fails, there is nothing to convert,
     try:
-        return target.convert(signature)
+        converted = target.convert(signature)
     except ExportError:
         raise
     except FOREIGN_ERRORS as error:
@@ -186,6 +186,8 @@ def _one_converted(target: Target, signature: Signature) -> Any:
             f"`{signature.name}` could not be converted to {target.name}: {one_line(error)} "
             f"Nothing was written."
         ) from error
+    _ = signature.cases  # nor to compare with.
+    return converted
 
 
 def _written(

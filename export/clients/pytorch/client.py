@@ -4,16 +4,27 @@
     python client.py networks/decoder.keras
 
 prints what it decodes and how one gradient step changes its loss. Neither TensorFlow nor
-keras_vae is needed.
+keras_vae is needed. The exit code is 1 if that fails, and one line says why.
 """
 
+import argparse
 import os
-import sys
 
 os.environ["KERAS_BACKEND"] = "torch"  # Before Keras is imported.
 
-import keras
-import torch
+try:
+    import keras
+    import torch
+except ImportError as error:
+    raise SystemExit(f"client.py: {error}: pip install keras torch") from None
+
+
+def random_input(inputs: keras.KerasTensor, device: str) -> torch.Tensor:
+    """Three rows of an input: standard normal, or 0 and 1 where it takes no floats."""
+    shape, dtype = (3, *inputs.shape[1:]), getattr(torch, inputs.dtype)
+    if dtype.is_floating_point:
+        return torch.randn(shape, device=device, dtype=dtype)
+    return torch.randint(0, 2, shape, device=device).to(dtype)
 
 
 def main(path: str) -> None:
@@ -25,7 +36,7 @@ def main(path: str) -> None:
 
     # Inference. A model of several inputs takes them as a list, in the manifest's order.
     torch.manual_seed(0)
-    z = [torch.randn(3, *inputs.shape[1:], device=device) for inputs in decoder.inputs]
+    z = [random_input(inputs, device) for inputs in decoder.inputs]
     z = z if len(z) > 1 else z[0]
     with torch.no_grad():
         x = decoder(z, training=False)
@@ -43,4 +54,9 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("path", help="a .keras file of an export")
+    try:
+        main(parser.parse_args().path)
+    except (AttributeError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise SystemExit(" ".join(f"client.py: {error}".split())) from None
