@@ -49,7 +49,7 @@ def ask(url: str, body: dict | None = None) -> dict:
 def read(path: str) -> dict[str, np.ndarray]:
     """Arrays of as many rows each."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     except (EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise ClientError(f"{path} is no .npz file of arrays: {error}") from error

@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from keras_vae.arguments import is_integer
 from keras_vae.exporters.checks import check_model
+from keras_vae.exporters.dtypes import DTYPES, check_dtype
 from keras_vae.exporters.precision import portable
 from keras_vae.exporters.signature import Signature
 from keras_vae.models import VAE
@@ -26,6 +27,7 @@ from keras_vae.models import VAE
 __all__ = [
     "BATCH_SIZES",
     "FILES",
+    "answers_bytes",
     "serving_command",
     "serving_name",
     "write_answers",
@@ -108,6 +110,7 @@ def write_answers(
         rows: Number of examples. Defaults to `512`.
 
     Raises:
+        ExportError: If the model cannot compute it.
         TypeError: If `model` is no model.
         ValueError: If the signature is unknown, or there are no rows.
 
@@ -132,15 +135,32 @@ def write_answers(
         raise ValueError(f"`rows` must be an integer >= 1. Received: rows={rows!r}.")
     (asked,) = portable(model, [signature]).signatures
     inputs = asked.probe(rows)
-    tensors = [(0, *item) for item in inputs.items()]
-    tensors += [(1, *item) for item in asked.evaluate(inputs).items()]
+    Path(path).write_bytes(answers_bytes(signature, inputs, asked.evaluate(inputs)))
+
+
+def answers_bytes(
+    signature: str, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]
+) -> bytes:
+    """Return the content of a file of answers, as `write_answers` describes it.
+
+    Args:
+        signature: What was asked.
+        inputs: By name; all arrays have as many rows.
+        outputs: What was answered, by name.
+
+    Raises:
+        TypeError: If an array is of a type that no manifest can have.
+    """
+    tensors = [(0, *item) for item in inputs.items()] + [(1, *item) for item in outputs.items()]
+    rows = len(next(iter(inputs.values())))
     parts = [_MAGIC, _text(signature), struct.pack("<2I", rows, len(tensors))]
     for kind, name, value in tensors:
-        dtype = tf.as_dtype(value.dtype).as_datatype_enum
+        check_dtype(f"`{name}` of `{signature}`", value.dtype.name)
+        dtype = DTYPES[value.dtype.name].number
         shape = struct.pack(f"<{value.ndim}I", value.ndim - 1, *value.shape[1:])
         parts += [struct.pack("<I", kind), _text(name), struct.pack("<I", dtype), shape]
         parts.append(value.astype(value.dtype.newbyteorder("<")).tobytes())
-    Path(path).write_bytes(b"".join(parts))
+    return b"".join(parts)
 
 
 def _text(value: str) -> bytes:

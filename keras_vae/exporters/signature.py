@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.exporters.checks import ExportError, ModelError, one_line
+from keras_vae.exporters.dtypes import check_dtype
 from keras_vae.exporters.probes import BATCHES
 
 __all__ = ["Case", "Signature", "TensorInfo", "naming"]
@@ -109,7 +110,12 @@ class Signature:
             ModelError: If the model cannot be traced.
         """
         with naming(self.name):
-            return self.traced.get_concrete_function()
+            concrete = self.traced.get_concrete_function()
+            found = {name: x.dtype.name for name, x in concrete.structured_outputs.items()}
+            found.update({name: info.dtype for name, info in self.inputs.items()})
+            for name, dtype in found.items():
+                check_dtype(f"`{name}`", dtype)
+        return concrete
 
     @functools.cached_property
     def outputs(self) -> dict[str, TensorInfo]:

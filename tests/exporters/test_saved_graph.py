@@ -42,7 +42,7 @@ def test_computes_the_same(kind):
     model = make_kind(kind)
     (signature,) = signatures_of(model, ["reconstruct"])
     unrolled = [getattr(layer, "unroll", None) for layer in model._flatten_layers()]
-    with saved_graph(signature, model, "A test", "key") as folder:
+    with saved_graph(signature, "A test", "key") as folder:
         function = tf.saved_model.load(str(folder)).signatures["key"]
     inputs = signature.probe(3)
     got = function(**{name: tf.constant(value) for name, value in inputs.items()})

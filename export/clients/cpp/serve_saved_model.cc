@@ -63,15 +63,38 @@ double ValueAt(tensorflow::DataType dtype, const char* data, size_t index) {
       return ValueAs<float>(data, index);
     case tensorflow::DT_DOUBLE:
       return ValueAs<double>(data, index);
+    case tensorflow::DT_HALF:
+      return ValueAs<Eigen::half>(data, index);
+    case tensorflow::DT_BFLOAT16:
+      return ValueAs<Eigen::bfloat16>(data, index);
+    case tensorflow::DT_INT8:
+      return ValueAs<int8_t>(data, index);
+    case tensorflow::DT_INT16:
+      return ValueAs<int16_t>(data, index);
     case tensorflow::DT_INT32:
       return ValueAs<int32_t>(data, index);
     case tensorflow::DT_INT64:
       return ValueAs<int64_t>(data, index);
+    case tensorflow::DT_UINT8:
+      return ValueAs<uint8_t>(data, index);
+    case tensorflow::DT_UINT16:
+      return ValueAs<uint16_t>(data, index);
+    case tensorflow::DT_UINT32:
+      return ValueAs<uint32_t>(data, index);
+    case tensorflow::DT_UINT64:
+      return ValueAs<uint64_t>(data, index);
     case tensorflow::DT_BOOL:
       return ValueAs<uint8_t>(data, index);
     default:
       throw std::runtime_error("the answers hold a dtype that this program does not know");
   }
+}
+
+template <typename Map>
+std::string TensorName(const Map& tensors, const std::string& name) {
+  const auto found = tensors.find(name);
+  if (found == tensors.end()) throw std::runtime_error("the model has no tensor " + name);
+  return found->second.name();
 }
 
 class Reader {
@@ -104,6 +127,7 @@ Answers ReadAnswers(const std::string& path) {
   Answers answers;
   answers.signature = reader.Text();
   answers.rows = reader.Number();
+  if (answers.rows < 1) throw std::runtime_error(path + " holds no answers");
   answers.columns.resize(reader.Number());
   for (Column& column : answers.columns) {
     column.is_output = reader.Number() == 1;
@@ -115,8 +139,8 @@ Answers ReadAnswers(const std::string& path) {
     column.row_bytes = values * tensorflow::DataTypeSize(column.dtype);
     column.rows = reader.Bytes(column.row_bytes * answers.rows);
     for (size_t i = 0; column.is_output && i < values * answers.rows; ++i) {
-      const double value = ValueAt(column.dtype, column.rows.data(), i);
-      column.scale = std::max(column.scale, std::abs(value));
+      const double value = std::abs(ValueAt(column.dtype, column.rows.data(), i));
+      if (value < INFINITY) column.scale = std::max(column.scale, value);
     }
   }
   return answers;
@@ -143,11 +167,29 @@ double Error(const Column& column, const std::vector<uint32_t>& rows,
   double error = 0;
   for (int64_t i = 0; i < wanted.NumElements(); ++i) {
     const double expected = ValueAt(column.dtype, static_cast<const char*>(wanted.data()), i);
-    const double difference = std::abs(ValueAt(column.dtype, got, i) - expected);
+    const double value = ValueAt(column.dtype, got, i);
+    const double difference = value == expected ? 0 : std::abs(value - expected);
     if (!(difference <= INFINITY)) return INFINITY;  // NaN
     error = std::max(error, difference);
   }
   return column.scale > 0 ? error / column.scale : error;
+}
+
+// A whole number, from `smallest` on.
+uint32_t NumberOf(const char* word, const char* name, uint32_t smallest) {
+  char* end = nullptr;
+  const long long number = std::strtoll(word, &end, 10);
+  if (*word == '\0' || *end != '\0' || number < smallest || number > INT32_MAX) {
+    throw std::runtime_error(std::string(name) + " must be at least " +
+                             std::to_string(smallest));
+  }
+  return static_cast<uint32_t>(number);
+}
+
+// All on one line.
+std::string OneLine(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
 }
 
 double Quantile(const std::vector<double>& sorted, double share) {
@@ -176,7 +218,7 @@ Tally Ask(const tensorflow::SavedModelBundle& model, const Answers& answers, int
   const tensorflow::SignatureDef& signature = model.GetSignatures().at(answers.signature);
   std::vector<std::string> fetches;
   for (const Column& column : answers.columns) {
-    if (column.is_output) fetches.push_back(signature.outputs().at(column.name).name());
+    if (column.is_output) fetches.push_back(TensorName(signature.outputs(), column.name));
   }
   std::mt19937 random(seed);
   std::uniform_int_distribution<int> batch_size(1, kLargestBatch);
@@ -188,7 +230,7 @@ Tally Ask(const tensorflow::SavedModelBundle& model, const Answers& answers, int
     std::vector<std::pair<std::string, tensorflow::Tensor>> feeds;
     for (const Column& column : answers.columns) {
       if (column.is_output) continue;
-      feeds.emplace_back(signature.inputs().at(column.name).name(), Batch(column, rows));
+      feeds.emplace_back(TensorName(signature.inputs(), column.name), Batch(column, rows));
     }
     std::vector<tensorflow::Tensor> outputs;
     const auto start = std::chrono::steady_clock::now();
@@ -255,12 +297,11 @@ int main(int count, char** words) {
     return 2;
   }
   try {
-    const int requests = count > 3 ? std::stoi(words[3]) : 10000;
-    const uint32_t seed = count > 4 ? std::stoul(words[4]) : 0;
-    if (requests < 1) throw std::runtime_error("REQUESTS must be at least 1");
+    const int requests = count > 3 ? NumberOf(words[3], "REQUESTS", 1) : 10000;
+    const uint32_t seed = count > 4 ? NumberOf(words[4], "SEED", 0) : 0;
     return Serve(words[1], words[2], requests, seed);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s: %s\n", words[0], error.what());
+    std::fprintf(stderr, "%s: %s\n", words[0], OneLine(error.what()).c_str());
     return 2;
   }
 }
