@@ -16,6 +16,7 @@ from keras_vae.evaluation.factors import (
     separated_attributes,
 )
 from keras_vae.evaluation.generation import TwoSampleTest, median_distance, two_sample_test
+from keras_vae.evaluation.kernel import KernelDistance, kernel_distance
 from keras_vae.evaluation.latents import (
     LatentSummary,
     Probe,
@@ -34,12 +35,10 @@ from keras_vae.evaluation.reconstructions import reconstruction_errors
 from keras_vae.evaluation.reporting import Likelihood, Measure, Report, Samples, report
 from keras_vae.evaluation.samples import (
     Copying,
-    KernelDistance,
     PrecisionRecall,
     copying,
     feature_network,
     frechet_distance,
-    kernel_distance,
     precision_recall,
 )
 

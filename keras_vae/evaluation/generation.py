@@ -10,6 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_vae.arguments import require_integer, require_positive
+from keras_vae.evaluation.distances import (
+    centred,
+    feature_matrices,
+    flat_rows,
+    squared_distances,
+)
 
 __all__ = ["TwoSampleTest", "median_distance", "two_sample_test"]
 
@@ -46,9 +52,8 @@ def median_distance(x: Any) -> float:
 
     Reference: Gretton et al. (2012), section 8: the usual bandwidth of the kernel.
     """
-    rows = _rows("x", x)
-    upper = np.triu_indices(len(rows), k=1)
-    return float(np.sqrt(np.median(_squared_distances(rows)[upper])))
+    (rows,) = centred(_rows("x", x))
+    return _median(squared_distances(rows, rows))
 
 
 def two_sample_test(
@@ -68,7 +73,8 @@ def two_sample_test(
     Args:
         x: `[examples, ...]`; at least two examples.
         y: The same, of any number of examples.
-        bandwidth: Defaults to `None`: the median distance within the pooled sample.
+        bandwidth: Defaults to `None`: the median distance within the pooled sample; the mean
+            one if more than half of the pairs are equal, 1 if all are.
         permutations: Number of random splits. Defaults to `1000`.
         seed: Of the splits.
 
@@ -97,10 +103,10 @@ def two_sample_test(
             f"{y.shape[1]} numbers per example."
         )
     require_integer("permutations", permutations)
-    squares = _squared_distances(np.concatenate([x, y]))
+    (pooled,) = centred(np.concatenate([x, y]))
+    squares = squared_distances(pooled, pooled)
     if bandwidth is None:
-        upper = np.triu_indices(len(squares), k=1)
-        bandwidth = float(np.sqrt(np.median(squares[upper])))
+        bandwidth = _median(squares) or _mean(squares) or 1.0
     require_positive("bandwidth", bandwidth)
     kernel = np.exp(squares / (-2 * bandwidth**2))
     np.fill_diagonal(kernel, 0.0)
@@ -131,20 +137,15 @@ def _squared_discrepancies(kernel: np.ndarray, splits: np.ndarray) -> np.ndarray
     return discrepancies
 
 
-def _squared_distances(rows: np.ndarray) -> np.ndarray:
-    rows = rows - rows.mean(axis=0)
-    norms = np.sum(rows**2, axis=1)
-    # |a|**2 + |b|**2 - 2 a.b, whose rounding can fall below zero.
-    squares: np.ndarray = norms[:, None] + norms - 2 * rows @ rows.T
-    np.maximum(squares, 0.0, out=squares)
-    return squares
+def _median(squares: np.ndarray) -> float:
+    """Median distance of two different rows."""
+    return float(np.sqrt(np.median(squares[np.triu_indices(len(squares), k=1)])))
+
+
+def _mean(squares: np.ndarray) -> float:
+    return float(np.sqrt(squares[np.triu_indices(len(squares), k=1)]).mean())
 
 
 def _rows(name: str, x: Any) -> np.ndarray:
-    x = np.asarray(x, dtype="float64")
-    if x.ndim < 1 or len(x) < 2:
-        raise ValueError(f"`{name}` must have at least two examples. Received: {x.shape}.")
-    if not np.isfinite(x).all():
-        raise ValueError(f"`{name}` must be finite. Received: NaN or infinities.")
-    rows: np.ndarray = x.reshape(len(x), -1)
+    (rows,) = feature_matrices(**{name: flat_rows(x)})
     return rows

@@ -12,34 +12,23 @@ import keras
 import numpy as np
 
 from keras_vae.arguments import require_integer
+from keras_vae.data.labels import classes_of
+from keras_vae.evaluation.distances import (
+    centred,
+    distance_blocks,
+    feature_matrices,
+    flat_rows,
+    reach,
+)
 
 __all__ = [
     "Copying",
-    "KernelDistance",
     "PrecisionRecall",
     "copying",
     "feature_network",
     "frechet_distance",
-    "kernel_distance",
     "precision_recall",
 ]
-
-# Rows of distances held at a time.
-_ROWS = 1024
-# Features of a subset of the kernel distance.
-_SUBSET = 1_000
-
-
-class KernelDistance(NamedTuple):
-    """Result of `kernel_distance`.
-
-    Attributes:
-        value: Mean over subsets; about 0 for samples of one distribution, and may be below.
-        standard_error: Of the mean.
-    """
-
-    value: float
-    standard_error: float
 
 
 class PrecisionRecall(NamedTuple):
@@ -67,7 +56,7 @@ class Copying(NamedTuple):
             a held-out example does: 0.5 for new data, above it for copies, below it for
             samples that are unlike data.
         p_value: That so much closeness comes by chance; two-sided.
-        nearest: Index of each sample's nearest training example.
+        nearest: Index of each sample's nearest training example, the first of several.
         distances: To it.
     """
 
@@ -84,17 +73,18 @@ def feature_network(
 
     Args:
         x: Images `[examples, height, width, channels]`, scaled as those to be compared.
-        labels: Classes, whole numbers from 0, `[examples]`.
+        labels: Classes, `[examples]`, numbers or strings; or one-hot rows.
         width: Number of features. Defaults to `64`.
-        epochs: Of training. Defaults to `3`.
-        seed: Of weights and order.
+        epochs: Epochs of training. Defaults to `3`.
+        seed: Random seed of weights, dropout and order. The generators of Python, NumPy, Keras
+            and TensorFlow stay as they are.
         verbose: As in Keras. Defaults to `0`.
 
     Returns:
         Images -> features, `[examples, width]`.
 
     Raises:
-        ValueError: If x are no images, or labels are not as many.
+        ValueError: If x are no finite images, or labels are not as many, or of one class.
 
     Example:
     >>> images = keras_vae.data.load_digits()
@@ -104,39 +94,66 @@ def feature_network(
     >>> network(images.x_test[:5]).shape
     TensorShape([5, 64])
     """
-    x, labels = np.asarray(x), np.asarray(labels)
-    if x.ndim != 4 or labels.shape != (len(x),):
-        raise ValueError(
-            f"`x` must be images [examples, height, width, channels], with a label each. "
-            f"Received: shapes {x.shape} and {labels.shape}."
-        )
     require_integer("width", width)
-    keras.utils.set_random_seed(seed)
-    layers: list[Any] = [keras.Input(x.shape[1:])]
+    require_integer("epochs", epochs)
+    x = np.asarray(x)
+    if x.ndim != 4 or x.dtype.kind not in "biuf" or not len(x):
+        raise ValueError(
+            f"`x` must be images [examples, height, width, channels]. "
+            f"Received: shape {x.shape}, dtype {x.dtype}."
+        )
+    x = x.astype("float32")
+    if not np.isfinite(x).all():
+        raise ValueError("`x` must be finite. Received: NaN or infinities.")
+    classes, numbers = classes_of(labels, len(x), least=2)
+    rng = np.random.default_rng(seed)
+    features, classifier = _classifier(x.shape[1:], width, len(classes), rng)
+    for epoch in range(epochs):
+        # Keras would shuffle by TensorFlow's own generator.
+        order = rng.permutation(len(x))
+        classifier.fit(
+            x[order],
+            numbers[order],
+            initial_epoch=epoch,
+            epochs=epoch + 1,
+            batch_size=128,
+            shuffle=False,
+            verbose=verbose,
+        )
+    return features
+
+
+def _classifier(
+    shape: tuple[int, ...], width: int, classes: int, rng: np.random.Generator
+) -> tuple[keras.Model, keras.Model]:
+    """A network of features and a classifier on it, with seeds of their own."""
+
+    def options() -> dict[str, Any]:
+        seed = int(rng.integers(2**31))
+        return {"kernel_initializer": keras.initializers.GlorotUniform(seed)}
+
+    layers: list[Any] = [keras.Input(shape)]
     for channels in (32, 64):
         layers += [
-            keras.layers.Conv2D(channels, 3, padding="same", activation="relu"),
+            keras.layers.Conv2D(channels, 3, padding="same", activation="relu", **options()),
             keras.layers.MaxPooling2D(padding="same"),
         ]
-    layers += [keras.layers.Flatten(), keras.layers.Dense(width, activation="relu")]
+    layers += [
+        keras.layers.Flatten(),
+        keras.layers.Dense(width, activation="relu", **options()),
+    ]
     features = keras.Sequential(layers)
-    classifier = keras.Sequential(
-        [
-            features,
-            keras.layers.Dropout(0.2, seed=seed),
-            keras.layers.Dense(int(labels.max()) + 1),
-        ]
-    )
+    dropout = keras.layers.Dropout(0.2, seed=int(rng.integers(2**31)))
+    classifier = keras.Sequential([features, dropout, keras.layers.Dense(classes, **options())])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     classifier.compile("adam", loss, metrics=["accuracy"])
-    classifier.fit(x, labels, epochs=epochs, batch_size=128, verbose=verbose)
-    return features
+    return features, classifier
 
 
 def frechet_distance(real: Any, generated: Any) -> float:
     """Frechet distance between normal distributions fitted to features: FID.
 
-    It falls with the number of examples: compare at equal numbers only.
+    It falls with the number of examples: compare at equal numbers only. Equal sets have 0.
 
     Args:
         real: Features of real examples, `[examples, features]`; more than features.
@@ -154,7 +171,7 @@ def frechet_distance(real: Any, generated: Any) -> float:
     Reference: Heusel, Ramsauer, Unterthiner, Nessler and Hochreiter (2017), GANs Trained by a
     Two Time-Scale Update Rule, equation 6.
     """
-    real, generated = _features(real, generated)
+    real, generated = feature_matrices(real=real, generated=generated)
     first, second = np.cov(real, rowvar=False), np.cov(generated, rowvar=False)
     first, second = np.atleast_2d(first), np.atleast_2d(second)
     # tr (AB)^(1/2) by the eigenvalues of A^(1/2) B A^(1/2), which is symmetric.
@@ -162,64 +179,23 @@ def frechet_distance(real: Any, generated: Any) -> float:
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     shared = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ second @ root), 0)).sum()
     means = np.sum((real.mean(axis=0) - generated.mean(axis=0)) ** 2)
-    return float(means + np.trace(first) + np.trace(second) - 2 * shared)
-
-
-def kernel_distance(
-    real: Any, generated: Any, *, subsets: int = 100, size: int | None = None, seed: int = 0
-) -> KernelDistance:
-    """Squared maximum mean discrepancy of features under a cubic kernel: KID.
-
-    Unlike `frechet_distance` it does not depend on the number of examples in the mean.
-
-    Args:
-        real: Features of real examples, `[examples, features]`.
-        generated: The same of generated ones.
-        subsets: Random subsets that are averaged. Defaults to `100`.
-        size: Of a subset; at most all. Defaults to `None`: 1000, but at most half of the
-            fewer, so that subsets differ.
-        seed: Of the subsets.
-
-    Raises:
-        ValueError: If they are no matrices of equally many columns, or a number is not a
-            positive integer.
-
-    Example:
-    >>> rng = np.random.default_rng(0)
-    >>> a, b = rng.normal(size=[500, 3]), rng.normal(size=[500, 3])
-    >>> abs(keras_vae.evaluation.kernel_distance(a, b, size=100).value) < 0.05
-    True
-
-    Reference: Binkowski, Sutherland, Arbel and Gretton (2018), Demystifying MMD GANs,
-    section 4.
-    """
-    real, generated = _features(real, generated)
-    require_integer("subsets", subsets, least=2)
-    if size is not None:
-        require_integer("size", size, least=2)
-    fewer = min(len(real), len(generated))
-    size = max(2, min(_SUBSET, fewer // 2)) if size is None else min(size, fewer)
-    rng = np.random.default_rng(seed)
-    values = []
-    for _ in range(subsets):
-        a = real[rng.choice(len(real), size, replace=False)]
-        b = generated[rng.choice(len(generated), size, replace=False)]
-        within = sum(_cubic(v, v).sum() - np.trace(_cubic(v, v)) for v in (a, b))
-        values.append(within / (size * (size - 1)) - 2 * _cubic(a, b).mean())
-    return KernelDistance(
-        float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(subsets))
-    )
+    # Rounding can leave less than nothing of equal sets.
+    return max(0.0, float(means + np.trace(first) + np.trace(second) - 2 * shared))
 
 
 def precision_recall(real: Any, generated: Any, *, neighbours: int = 5) -> PrecisionRecall:
     """Whether samples lie where data do, and everywhere where they do.
 
-    The neighbourhood of an example reaches to its fifth neighbour of the same set.
+    The neighbourhood of an example reaches to its fifth neighbour of the same set, itself left
+    out, and holds that neighbour: who lies exactly at its edge lies inside. Copies of an
+    example count as neighbours at distance 0. So a set has precision, recall and coverage 1
+    against itself, and a density of `(neighbours + 1) / neighbours` if no distances tie:
+    each example lies in its own neighbourhood too.
 
     Args:
         real: Features of real examples, `[examples, features]`.
         generated: The same of as many generated ones.
-        neighbours: Defaults to `5`.
+        neighbours: Rank of the neighbour at the edge. Defaults to `5`.
 
     Raises:
         ValueError: If they are no matrices of equally many columns, or have too few rows.
@@ -234,26 +210,22 @@ def precision_recall(real: Any, generated: Any, *, neighbours: int = 5) -> Preci
     Reference: Kynkaanniemi, Karras, Laine, Lehtinen and Aila (2019), Improved Precision and
     Recall Metric; Naeem, Oh, Uh, Choi and Yoo (2020), Reliable Fidelity and Diversity Metrics.
     """
-    real, generated = _features(real, generated)
+    real, generated = feature_matrices(real=real, generated=generated)
     require_integer("neighbours", neighbours)
     if min(len(real), len(generated)) <= neighbours:
         raise ValueError(
             f"`real` and `generated` must have more than {neighbours} rows. "
             f"Received: {len(real)} and {len(generated)}."
         )
-    import sklearn.metrics
-
-    reach = _reach(real, neighbours)
-    own_reach = _reach(generated, neighbours)
+    real, generated = centred(real, generated)
+    edges, own_edges = reach(real, neighbours), reach(generated, neighbours)
     among, counts = np.zeros(len(generated), bool), np.zeros(len(generated))
     recalled, covered = [], []
-    for start in range(0, len(real), _ROWS):
-        rows = slice(start, start + _ROWS)
-        distances = sklearn.metrics.pairwise_distances(real[rows], generated)
-        inside = distances <= reach[rows, None]
+    for rows, squares in distance_blocks(real, generated):
+        inside = squares <= edges[rows, None]
         among |= inside.any(axis=0)
         counts += inside.sum(axis=0)
-        recalled.append((distances <= own_reach).any(axis=1))
+        recalled.append((squares <= own_edges).any(axis=1))
         covered.append(inside.any(axis=1))
     return PrecisionRecall(
         float(among.mean()),
@@ -285,47 +257,22 @@ def copying(train: Any, held_out: Any, generated: Any) -> Copying:
     Data-Copying in Generative Models, without its cells.
     """
     import scipy.stats
-    import sklearn.neighbors
 
-    sets = [
-        np.reshape(np.asarray(each, "float64"), (len(each), -1)) for each in (train, held_out)
-    ]
-    train, held_out = _features(*sets)
-    _, generated = _features(train, np.reshape(np.asarray(generated), (len(generated), -1)))
-    search = sklearn.neighbors.NearestNeighbors(n_neighbors=1).fit(train)
-    expected = search.kneighbors(held_out)[0][:, 0]
-    distances, nearest = search.kneighbors(generated)
-    test = scipy.stats.mannwhitneyu(expected, distances[:, 0])
+    given = {"train": train, "held_out": held_out, "generated": generated}
+    flat = {name: flat_rows(each) for name, each in given.items()}
+    train, held_out, generated = centred(*feature_matrices(**flat))
+    expected, _ = _nearest(held_out, train)
+    distances, rows = _nearest(generated, train)
+    test = scipy.stats.mannwhitneyu(expected, distances)
     closer = float(test.statistic) / (len(expected) * len(distances))
-    return Copying(closer, float(test.pvalue), nearest[:, 0], distances[:, 0])
+    return Copying(closer, float(test.pvalue), rows, distances)
 
 
-def _cubic(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    kernel: np.ndarray = (a @ b.T / a.shape[1] + 1) ** 3
-    return kernel
-
-
-def _reach(rows: np.ndarray, neighbours: int) -> np.ndarray:
-    """Distance of each row to its neighbour of that rank, itself left out."""
-    import sklearn.neighbors
-
-    search = sklearn.neighbors.NearestNeighbors(n_neighbors=neighbours).fit(rows)
-    reach: np.ndarray = search.kneighbors()[0][:, -1]
-    return reach
-
-
-def _features(real: Any, generated: Any) -> tuple[np.ndarray, np.ndarray]:
-    real, generated = np.asarray(real, "float64"), np.asarray(generated, "float64")
-    if real.ndim != 2 or generated.ndim != 2 or real.shape[1] != generated.shape[1]:
-        raise ValueError(
-            f"Features must be matrices [examples, features] of equally many columns. "
-            f"Received: shapes {real.shape} and {generated.shape}. Give images to a network "
-            f"first: feature_network(x, labels).predict(images)."
-        )
-    for rows in (real, generated):
-        if len(rows) < 2 or not np.isfinite(rows).all():
-            raise ValueError(
-                f"Features must be finite, of at least two examples. Received: shape "
-                f"{rows.shape}{'' if len(rows) < 2 else ', NaN or infinities'}."
-            )
-    return real, generated
+def _nearest(rows: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distance of each row to the nearest of others, and its place: the first of equals."""
+    found = [
+        (np.sqrt(squares.min(axis=1)), squares.argmin(axis=1))
+        for _, squares in distance_blocks(rows, among)
+    ]
+    distances, places = (np.concatenate(each) for each in zip(*found, strict=True))
+    return distances, places

@@ -1,12 +1,11 @@
-"""Which examples are unlike the training data, where, and from which score on.
+"""Which examples are unlike the training data, and where.
 
 Floor 6.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -15,27 +14,9 @@ from keras_vae import numerics
 from keras_vae.arguments import require_integer
 from keras_vae.models import VAE
 
-__all__ = ["Threshold", "anomaly_score", "attribution", "threshold"]
+__all__ = ["anomaly_score", "attribution"]
 
 _KINDS = ("bound", "likelihood", "reconstruction", "typicality")
-# Share of the scores that the tail of "pareto" is fitted to, and how few are too few.
-_TAIL = 0.1
-_LEAST_EXCESSES = 30
-_REFITS = 200
-
-
-class Threshold(NamedTuple):
-    """Result of `threshold`.
-
-    Attributes:
-        value: Scores above it are anomalies.
-        low: Lower end of its confidence interval.
-        high: Upper end; infinite if there are too few scores to tell.
-    """
-
-    value: float
-    low: float
-    high: float
 
 
 def anomaly_score(
@@ -205,106 +186,3 @@ def _log_likelihood(
     name = f"log_likelihood {elementwise} {samples}"
     values: np.ndarray = model.in_batches(name, mean, x, batch_size, seed, condition)[0]
     return values
-
-
-def threshold(
-    scores: Any,
-    rate: float = 0.01,
-    *,
-    tail: str = "quantile",
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> Threshold:
-    """The score above which examples like these lie at this rate only: false alarms.
-
-    - `"quantile"`: of the scores themselves; its interval is that of order statistics, and
-      holds whatever their distribution. Rates below `1 / len(scores)` cannot be told.
-    - `"pareto"`: of a generalised Pareto distribution fitted to the highest tenth; for rates
-      that the scores are too few for. Its interval is that of refits to draws of the fit. The
-      scores must have a variance.
-
-    Args:
-        scores: Of normal examples that the model was not trained on, `[examples]`.
-        rate: Share of normal examples above it. Defaults to `0.01`.
-        tail: One of the above. Defaults to `"quantile"`.
-        confidence: Of the interval. Defaults to `0.95`.
-        seed: Of the draws of `"pareto"`.
-
-    Raises:
-        ValueError: If scores are not finite, or too few; or an argument is out of range.
-
-    Example:
-    >>> scores = np.random.default_rng(0).exponential(size=5_000)
-    >>> found = keras_vae.tasks.threshold(scores, 0.001, tail="pareto")
-    >>> bool(found.low < -np.log(0.001) < found.high)
-    True
-
-    Reference: Siffer, Fouque, Termier and Largouet (2017), Anomaly Detection in Streams with
-    Extreme Value Theory, equation 1; Hosking and Wallis (1987), Parameter and Quantile
-    Estimation for the Generalized Pareto Distribution, of the fit; David and Nagaraja (2003),
-    Order Statistics, 7.1.
-    """
-    scores = np.asarray(scores, "float64")
-    if scores.ndim != 1 or len(scores) < 2 or not np.isfinite(scores).all():
-        raise ValueError(
-            f"`scores` must be two finite numbers or more. Received: shape {scores.shape}"
-            f"{'' if np.isfinite(scores).all() else ', NaN or infinities'}."
-        )
-    for name, value in (("rate", rate), ("confidence", confidence)):
-        if not 0 < value < 1:
-            raise ValueError(f"`{name}` must be in (0, 1). Received: {name}={value}.")
-    if tail == "quantile":
-        return _of_quantile(np.sort(scores), rate, confidence)
-    if tail == "pareto":
-        return _of_pareto(scores, rate, confidence, np.random.default_rng(seed))
-    raise ValueError(f"`tail` must be 'quantile' or 'pareto'. Received: {tail!r}.")
-
-
-def _of_quantile(ordered: np.ndarray, rate: float, confidence: float) -> Threshold:
-    import scipy.stats
-
-    count = len(ordered)
-    # How many scores lie below the true quantile is binomial.
-    below = scipy.stats.binom(count, 1 - rate)
-    low, high = below.ppf((1 - confidence) / 2), below.ppf((1 + confidence) / 2)
-    value = float(np.quantile(ordered, 1 - rate))
-    lower = float(ordered[int(low) - 1]) if low >= 1 else -math.inf
-    upper = float(ordered[int(high)]) if high < count else math.inf
-    return Threshold(value, min(lower, value), max(upper, value))
-
-
-def _of_pareto(
-    scores: np.ndarray, rate: float, confidence: float, rng: np.random.Generator
-) -> Threshold:
-    import scipy.stats
-
-    if rate >= _TAIL:
-        raise ValueError(
-            f"`rate` must be below {_TAIL} with tail='pareto', which is fitted to that share "
-            f"of the scores. Received: rate={rate}. Use tail='quantile'."
-        )
-    start = float(np.quantile(scores, 1 - _TAIL))
-    excesses = scores[scores > start] - start
-    if len(excesses) < _LEAST_EXCESSES:
-        raise ValueError(
-            f"tail='pareto' needs {_LEAST_EXCESSES} different scores in the highest tenth. "
-            f"Received: {len(excesses)} of {len(scores)}."
-        )
-    beyond = rate * len(scores) / len(excesses)
-    shape, scale = _generalised_pareto(excesses)
-    drawn = scipy.stats.genpareto.rvs(
-        shape, 0, scale, size=(_REFITS, len(excesses)), random_state=rng
-    )
-    shapes, scales = _generalised_pareto(np.concatenate([excesses[None], drawn]))
-    value, *again = start + scipy.stats.genpareto.isf(beyond, shapes, 0, scales)
-    low, high = np.quantile(again, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Threshold(float(value), float(min(low, value)), float(max(high, value)))
-
-
-def _generalised_pareto(excesses: np.ndarray) -> tuple[Any, Any]:
-    """Shape and scale along the last axis, by probability-weighted moments."""
-    ordered = np.sort(excesses, axis=-1)
-    count = ordered.shape[-1]
-    above = 1 - (np.arange(1, count + 1) - 0.35) / count
-    first, second = ordered.mean(axis=-1), (above * ordered).mean(axis=-1)
-    return 2 - first / (first - 2 * second), 2 * first * second / (first - 2 * second)

@@ -7,6 +7,7 @@ import scipy.stats
 from keras_vae import evaluation
 from keras_vae.evaluation import disentanglement
 from keras_vae.evaluation.factors.prediction import _concentration
+from keras_vae.evaluation.factors.scores import over_parts
 
 SIZES = (4, 3, 5)
 SCORES = (
@@ -117,6 +118,31 @@ def test_standard_errors_tell_the_spread(scores):
     assert scores["random"]["factor_vae_score"].standard_error > 1e-4
 
 
+def test_intervals_of_scores_hold_the_truth_as_often_as_they_say():
+    rng = np.random.default_rng(3)
+
+    def scores(codes, factors, seed):
+        return {
+            "gap": evaluation.mutual_information_gap(codes, factors),
+            "robustness": evaluation.interventional_robustness(codes, factors),
+        }
+
+    found = {"gap": [], "robustness": []}
+    for _ in range(200):
+        factors = rng.integers(0, 3, size=(200, 2))
+        codes = factors @ [[1.0, 0.3], [0.2, 1.0]] + 0.5 * rng.normal(size=(200, 2))
+        for name, score in over_parts(
+            scores, codes, factors, size=40, repeats=5, seed=0
+        ).items():
+            found[name].append(score)
+    for each in found.values():
+        values, errors = np.array(each).T
+        share = np.mean(np.abs(values - values.mean()) <= 1.96 * errors)
+        # 2,000 sets are in benchmarks/results/intervals.json; here three
+        # binomial standard deviations.
+        assert 0.90 < share < 0.99
+
+
 # Each by another route.
 
 
@@ -186,8 +212,14 @@ def test_bad_input(factors):
         disentanglement(np.full_like(codes, np.nan), factors)
     with pytest.raises(ValueError, match="`factors` must be whole numbers"):
         disentanglement(codes, factors + 0.5)
-    with pytest.raises(ValueError, match=r"constant columns \[1\]"):
-        disentanglement(codes, np.column_stack([factors[:, 0], np.ones(len(codes))]))
+    with pytest.raises(ValueError, match="`factors` must vary"):
+        disentanglement(codes, np.ones((len(codes), 2)))
+    with pytest.raises(
+        ValueError, match=r"`factors\[:, 1\]` must not be missing.*nan in row 3"
+    ):
+        disentanglement(codes, np.where(np.arange(len(codes))[:, None] == 3, [0, np.nan], 1.0))
+    with pytest.raises(ValueError, match="at least 6 rows for each of 5 parts"):
+        disentanglement(codes[:29], factors[:29])
     with pytest.raises(ValueError, match="`repeats` must be an integer >= 2"):
         disentanglement(codes, factors, repeats=1)
     with pytest.raises(ValueError, match="`factors` must be at least two"):

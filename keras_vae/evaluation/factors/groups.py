@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_vae.evaluation.factors.checking import checked
+from keras_vae.arguments import require_integer
+from keras_vae.evaluation.factors.checking import accuracy, checked
 
 __all__ = ["beta_vae_score", "factor_vae_score", "interventional_robustness"]
 
@@ -27,7 +28,8 @@ def beta_vae_score(
     """Whether it shows in the codes which factor several pairs of examples share.
 
     The mean absolute difference of `pairs` pairs that share one factor is one vote; the score
-    is the held-out accuracy of a linear classifier of the shared factor.
+    is the held-out accuracy of a linear classifier of the shared factor. Chance is 1 over the
+    number of factors: with one factor the score is 1 whatever the codes.
 
     Args:
         codes: As in `disentanglement`.
@@ -45,6 +47,8 @@ def beta_vae_score(
     """
     import sklearn.linear_model
 
+    require_integer("pairs", pairs)
+    require_integer("votes", votes, least=2)
     codes, factors = checked(codes, factors)
     rng = np.random.default_rng(seed)
 
@@ -57,8 +61,7 @@ def beta_vae_score(
             seen[draw] = np.mean(np.abs(codes[a] - codes[b]), axis=0)
         shared[sharing.draws] = sharing.factor
     classifier = sklearn.linear_model.LogisticRegression(max_iter=1_000)
-    classifier.fit(seen[:votes], shared[:votes])
-    return float(classifier.score(seen[votes:], shared[votes:]))
+    return accuracy(classifier, (seen[:votes], seen[votes:]), (shared[:votes], shared[votes:]))
 
 
 def factor_vae_score(
@@ -68,7 +71,8 @@ def factor_vae_score(
 
     The latent with the smallest variance, relative to that over all data, among `examples`
     that share a factor is one vote; the score is the held-out accuracy of the majority vote.
-    Latents with a variance below 0.01 do not take part.
+    Latents with a variance below 0.01 do not take part; without others it is 0. Chance is 1
+    over the number of factors, as in `beta_vae_score`.
 
     Args:
         codes: As in `disentanglement`.
@@ -84,6 +88,8 @@ def factor_vae_score(
 
     Reference: Kim and Mnih (2018), Disentangling by Factorising, section 4.
     """
+    require_integer("examples", examples)
+    require_integer("votes", votes, least=2)
     codes, factors = checked(codes, factors)
     variances = codes.var(axis=0)
     active = variances >= _ACTIVE
@@ -108,6 +114,8 @@ def factor_vae_score(
 
 def interventional_robustness(codes: Any, factors: Any) -> float:
     """How little each latent moves where its factor is fixed and the others change: IRS.
+
+    Constant latents do not take part; without others it is 0.
 
     Args:
         codes: As in `disentanglement`.

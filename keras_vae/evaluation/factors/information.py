@@ -43,8 +43,8 @@ def mutual_information_gap(codes: Any, factors: Any) -> float:
 def modularity(codes: Any, factors: Any) -> float:
     """Whether each latent tells of one factor only, by mutual information.
 
-    A latent that tells nothing counts as perfect, as in the paper: read it with
-    `explicitness`.
+    A latent that tells nothing counts as perfect, as in the paper, and so does any where one
+    factor alone varies: read it with `explicitness`.
 
     Args:
         codes: As in `disentanglement`.
@@ -58,9 +58,11 @@ def modularity(codes: Any, factors: Any) -> float:
     Reference: Ridgeway and Mozer (2018), Learning Deep Disentangled Embeddings with the
     F-Statistic Loss, section 3.
     """
+    if np.ndim(factors) == 2 and np.shape(factors)[1] < 2:
+        raise ValueError("`factors` must be at least two. Received: one.")
     codes, factors = checked(codes, factors)
     if factors.shape[1] < 2:
-        raise ValueError("`factors` must be at least two. Received: one.")
+        return 1.0  # others are constant: there is nothing else to tell of
     squares = _mutual_information(codes, factors) ** 2
     largest = squares.max(axis=1)
     others = (squares.sum(axis=1) - largest) / (factors.shape[1] - 1)
@@ -72,10 +74,20 @@ def _mutual_information(codes: np.ndarray, factors: np.ndarray) -> np.ndarray:
     """In nats, `[latent_dim, factors]`."""
     import sklearn.metrics
 
-    binned = [np.digitize(code, np.histogram(code, _BINS)[1][:-1]) for code in codes.T]
+    binned = [np.floor(np.minimum(_BINS * _share(code), _BINS - 1)) for code in codes.T]
     return np.array(
         [[sklearn.metrics.mutual_info_score(f, c) for f in factors.T] for c in binned]
     )
+
+
+def _share(code: np.ndarray) -> np.ndarray:
+    """Place of each value between the smallest and the largest, 0 to 1."""
+    # The range of numbers near the largest of their kind is infinite: halves of them first.
+    low, high = code.min() / 2, code.max() / 2
+    # A range that can hardly be told from 0 has no inverse.
+    width = max(high - low, np.finfo("float64").tiny)
+    share: np.ndarray = (code / 2 - low) / width
+    return share
 
 
 def _entropy(values: np.ndarray) -> float:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_vae.evaluation.factors.checking import checked, gap, split
+from keras_vae.evaluation.factors.checking import accuracy, checked, gap, split
 
 __all__ = ["DCI", "dci", "explicitness", "separated_attributes"]
 
@@ -31,7 +31,9 @@ class DCI(NamedTuple):
 def separated_attributes(codes: Any, factors: Any, *, seed: int = 0) -> float:
     """How much better the best latent alone predicts a factor than the second best: SAP.
 
-    Prediction is the held-out accuracy of a linear support vector machine on one latent.
+    Prediction is the held-out accuracy of a linear support vector machine on one latent. A
+    constant latent, and a second best where there is one latent, guess: 1 in as many as the
+    factor has values.
 
     Args:
         codes: As in `disentanglement`.
@@ -50,15 +52,18 @@ def separated_attributes(codes: Any, factors: Any, *, seed: int = 0) -> float:
 
     codes, factors = checked(codes, factors)
     train, test = split(len(codes), seed)
-    scores = np.zeros((codes.shape[1], factors.shape[1]))
+    # The machine gives all values of a factor the same weight.
+    guesses = np.array([1 / len(np.unique(values)) for values in factors.T])
+    scores = np.tile(guesses, (max(2, codes.shape[1]), 1))
     for place, code in enumerate(codes.T):
-        if np.ptp(code) == 0:
-            continue  # a latent that says nothing separates nothing
+        if np.ptp(code) == 0 or code.std() == 0:
+            continue
         scaled = ((code - code.mean()) / code.std())[:, None]
         for factor, values in enumerate(factors.T):
             machine = sklearn.svm.LinearSVC(C=0.01, class_weight="balanced", random_state=seed)
-            machine.fit(scaled[train], values[train])
-            scores[place, factor] = machine.score(scaled[test], values[test])
+            scores[place, factor] = accuracy(
+                machine, (scaled[train], scaled[test]), (values[train], values[test])
+            )
     return float(np.mean(gap(scores)))
 
 
@@ -66,7 +71,8 @@ def dci(codes: Any, factors: Any, *, seed: int = 0) -> DCI:
     """Disentanglement, completeness and informativeness, by gradient-boosted trees.
 
     A hundred trees predict each factor of all latents; how they use the latents gives the first
-    two. It takes a minute for 2,500 examples of factors with a hundred values in all.
+    two, which are 0 if the latents tell nothing. It takes a minute for 2,500 examples of
+    factors with a hundred values in all.
 
     Args:
         codes: As in `disentanglement`.
@@ -91,10 +97,12 @@ def dci(codes: Any, factors: Any, *, seed: int = 0) -> DCI:
         # As many as scikit-learn makes by itself, and disentanglement_lib with it: with fewer,
         # noisy codes look better.
         trees = sklearn.ensemble.GradientBoostingClassifier(random_state=seed)
-        trees.fit(codes[train], values[train])
-        importance[:, factor] = np.abs(trees.feature_importances_)
-        accuracies.append(trees.score(codes[test], values[test]))
-    total = importance.sum()
+        told = accuracy(trees, (codes[train], codes[test]), (values[train], values[test]))
+        accuracies.append(told)
+        if hasattr(trees, "feature_importances_"):
+            importance[:, factor] = np.abs(trees.feature_importances_)
+    # Latents that nothing can be told by have no importance: then both scores are 0.
+    total = importance.sum() or 1.0
     by_code, by_factor = importance.sum(axis=1), importance.sum(axis=0)
     return DCI(
         float(np.sum(_concentration(importance) * by_code) / total),
@@ -107,7 +115,8 @@ def explicitness(codes: Any, factors: Any, *, seed: int = 0) -> float:
     """How well factors can be read off the codes by a linear classifier.
 
     The mean, over factors and their values, of the area under the ROC curve of telling that
-    value from the others on held-out examples: 0.5 is chance.
+    value from the others on held-out examples: 0.5 is chance, and the score where no value can
+    be tried.
 
     Args:
         codes: As in `disentanglement`.
@@ -130,6 +139,8 @@ def explicitness(codes: Any, factors: Any, *, seed: int = 0) -> float:
     scaled = (codes - codes.mean(axis=0)) / spread
     areas = []
     for values in factors.T:
+        if np.ptp(values[train]) == 0:
+            continue
         classifier = sklearn.linear_model.LogisticRegression(max_iter=1_000)
         classifier.fit(scaled[train], values[train])
         told = classifier.predict_proba(scaled[test])
@@ -137,7 +148,7 @@ def explicitness(codes: Any, factors: Any, *, seed: int = 0) -> float:
             is_it = values[test] == value
             if 0 < is_it.sum() < len(is_it):
                 areas.append(sklearn.metrics.roc_auc_score(is_it, told[:, place]))
-    return float(np.mean(areas))
+    return float(np.mean(areas)) if areas else 0.5
 
 
 def _concentration(importance: np.ndarray) -> np.ndarray:

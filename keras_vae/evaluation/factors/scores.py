@@ -5,7 +5,8 @@ Floor 5.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,16 +21,19 @@ from keras_vae.evaluation.factors.groups import (
 from keras_vae.evaluation.factors.information import modularity, mutual_information_gap
 from keras_vae.evaluation.factors.prediction import dci, explicitness, separated_attributes
 
-__all__ = ["Score", "disentanglement"]
+__all__ = ["Score", "disentanglement", "over_parts"]
+
+# Fewest examples of a part, a third of which classifiers are tested on.
+_LEAST = 6
 
 
 class Score(NamedTuple):
-    """A score over several random halves of the data.
+    """A score over several disjoint parts of the data.
 
     Attributes:
-        value: Mean.
-        standard_error: Of the mean of as many disjoint halves, by the spread of these: what
-            other data of the size of one half would change.
+        value: Mean over the parts.
+        standard_error: How much other data, of as many examples, would change it: 1.96 of it to
+            both sides are a 95% interval.
     """
 
     value: float
@@ -46,17 +50,25 @@ def disentanglement(
 ) -> dict[str, Score]:
     """All scores, with their standard errors, by name.
 
+    Scores are computed on disjoint parts of the data, so that their spread shows what other
+    data would change: overlapping parts are more alike than that. The spread of few parts is
+    known with an error of its own; standard errors are widened as Student's distribution asks.
+    With one factor `"modularity"` is left out.
+
     Args:
         codes: Latents, `[examples, latent_dim]`.
-        factors: Whole numbers, `[examples, factors]`: which value each factor had.
-        repeats: Random halves of the data that scores are computed on. Defaults to `5`.
-        max_examples: Size of a half at most: some scores train classifiers. Defaults to
+        factors: Which value each factor had, `[examples, factors]`: whole numbers, strings or
+            booleans. Constant ones have no part in any score.
+        repeats: Disjoint parts of the data, at random, that scores are computed on. Defaults to
+            `5`.
+        max_examples: Size of a part at most: some scores train classifiers. Defaults to
             `10000`.
-        seed: Of the halves, splits and pairs.
+        seed: Random seed of the parts, splits and pairs.
 
     Raises:
         ValueError: If codes or factors are no matrices of equally many rows, codes are not
-            finite, factors are not whole numbers, or a factor is constant.
+            finite, there are fewer than 6 rows for each part, or factors are continuous,
+            missing or constant in a part.
 
     Example:
     >>> factors = np.random.default_rng(0).integers(0, 4, size=[600, 2])
@@ -66,22 +78,60 @@ def disentanglement(
     """
     codes, factors = checked(codes, factors)
     require_integer("repeats", repeats, least=2)
+    require_integer("max_examples", max_examples, least=_LEAST)
+    if len(codes) < _LEAST * repeats:
+        raise ValueError(
+            f"`codes` must have at least {_LEAST} rows for each of {repeats} parts. "
+            f"Received: {len(codes)}."
+        )
+    size = min(len(codes) // repeats, max_examples)
+    return over_parts(_all_scores, codes, factors, size=size, repeats=repeats, seed=seed)
+
+
+def over_parts(
+    scores: Callable[[np.ndarray, np.ndarray, int], Mapping[str, float]],
+    codes: np.ndarray,
+    factors: np.ndarray,
+    *,
+    size: int,
+    repeats: int,
+    seed: int,
+) -> dict[str, Score]:
+    """Compute scores on disjoint parts of the data, with standard errors.
+
+    Args:
+        scores: `(codes, factors, seed) -> scores by name`.
+        codes: `[examples, latent_dim]`.
+        factors: `[examples, factors]`.
+        size: Examples of a part.
+        repeats: Number of parts.
+        seed: Random seed of the parts; each is given one of its own.
+    """
+    import scipy.stats
+
+    order = np.random.default_rng(seed).permutation(len(codes))
     found: dict[str, list[float]] = {}
     for repeat in range(repeats):
-        rng = np.random.default_rng([seed, repeat])
-        size = min(len(codes) // 2, max_examples)
-        rows = rng.permutation(len(codes))[:size]
-        for name, value in _all_scores(codes[rows], factors[rows], seed + repeat).items():
+        rows = order[repeat * size : (repeat + 1) * size]
+        if (factors[rows] == factors[rows[0]]).all():
+            raise ValueError(
+                f"`factors` must vary within {repeats} parts of {size} examples. Received: "
+                f"factors that are constant in one of them. Use fewer `repeats`, or leave "
+                f"factors out that hardly vary."
+            )
+        for name, value in scores(codes[rows], factors[rows], seed + repeat).items():
             found.setdefault(name, []).append(value)
+    factor = scipy.stats.t.ppf(0.975, repeats - 1) / scipy.stats.norm.ppf(0.975)
+    factor /= math.sqrt(repeats)
     return {
-        name: Score(float(np.mean(v)), float(np.std(v, ddof=1) / np.sqrt(repeats)))
+        name: Score(float(np.mean(v)), float(factor * np.std(v, ddof=1)))
         for name, v in found.items()
     }
 
 
 def _all_scores(codes: np.ndarray, factors: np.ndarray, seed: int) -> Mapping[str, float]:
     by_trees = dci(codes, factors, seed=seed)
-    return {
+    found = {
         "mutual_information_gap": mutual_information_gap(codes, factors),
         "separated_attributes": separated_attributes(codes, factors, seed=seed),
         "dci_disentanglement": by_trees.disentanglement,
@@ -90,6 +140,7 @@ def _all_scores(codes: np.ndarray, factors: np.ndarray, seed: int) -> Mapping[st
         "beta_vae_score": beta_vae_score(codes, factors, seed=seed),
         "factor_vae_score": factor_vae_score(codes, factors, seed=seed),
         "interventional_robustness": interventional_robustness(codes, factors),
-        "modularity": modularity(codes, factors),
-        "explicitness": explicitness(codes, factors, seed=seed),
     }
+    if factors.shape[1] > 1:
+        found["modularity"] = modularity(codes, factors)
+    return {**found, "explicitness": explicitness(codes, factors, seed=seed)}

@@ -22,11 +22,12 @@ from keras_vae.core.paths import local_path
 from keras_vae.evaluation.calibration import Calibration
 from keras_vae.evaluation.factors import Score
 from keras_vae.evaluation.generation import TwoSampleTest
+from keras_vae.evaluation.kernel import KernelDistance
 from keras_vae.evaluation.latents import LatentSummary, Probe
 from keras_vae.evaluation.likelihood import LogMarginal, RateDistortion
 from keras_vae.evaluation.reporting.page import page_of
 from keras_vae.evaluation.reporting.rows import Measure, measures_of
-from keras_vae.evaluation.samples import Copying, KernelDistance, PrecisionRecall
+from keras_vae.evaluation.samples import Copying, PrecisionRecall
 
 __all__ = ["Likelihood", "Report", "Samples"]
 

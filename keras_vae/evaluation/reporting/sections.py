@@ -16,6 +16,7 @@ from keras_vae import likelihoods
 from keras_vae.evaluation.calibration import Calibration, calibration
 from keras_vae.evaluation.factors import Score, disentanglement
 from keras_vae.evaluation.generation import two_sample_test
+from keras_vae.evaluation.kernel import kernel_distance
 from keras_vae.evaluation.latents import (
     LatentSummary,
     Probe,
@@ -30,7 +31,6 @@ from keras_vae.evaluation.samples import (
     copying,
     feature_network,
     frechet_distance,
-    kernel_distance,
     precision_recall,
 )
 from keras_vae.models import VAE
@@ -210,7 +210,9 @@ def _features(given: Given) -> tuple[str, Callable[[Any], np.ndarray], np.ndarra
 
     flat = np.reshape(first, (len(first), -1))
     components = min(_COMPONENTS, flat.shape[1])
-    pca = sklearn.decomposition.PCA(components, random_state=given.seed).fit(flat)
+    # The share of a variance of 0 that a component explains is asked for by nobody here.
+    with np.errstate(invalid="ignore"):
+        pca = sklearn.decomposition.PCA(components, random_state=given.seed).fit(flat)
 
     def principal(x: Any) -> np.ndarray:
         found: np.ndarray = pca.transform(np.reshape(x, (len(x), -1)))
