@@ -125,7 +125,7 @@ def key_from_seed(seed: int | tf.Tensor | None, stream: int = 0) -> tf.Tensor:
     Args:
         seed: Any integer, `None` for a fresh one from Python's generator, or a key, which is
             returned as it is.
-        stream: Separates purposes that share one seed. Defaults to `0`.
+        stream: Separates purposes that share one seed; see `streams.Stream`. Defaults to `0`.
 
     Returns:
         int32 tensor of shape `[2]`.
@@ -135,7 +135,7 @@ def key_from_seed(seed: int | tf.Tensor | None, stream: int = 0) -> tf.Tensor:
     if seed is None:
         seed = new_seed()
     wrapped = (int(seed) + 2**31) % 2**32 - 2**31
-    return tf.constant([wrapped, stream], tf.int32)
+    return tf.constant([wrapped, int(stream)], tf.int32)
 
 
 def fold_in(key: tf.Tensor, number: Any) -> tf.Tensor:

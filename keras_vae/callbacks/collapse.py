@@ -17,6 +17,7 @@ from keras_vae.arguments import require_integer, require_number
 from keras_vae.callbacks.stopping import has_settled
 from keras_vae.evaluation import active_units
 from keras_vae.models import VAE
+from keras_vae.streams import Stream
 
 __all__ = ["CollapseMonitor", "CollapseWarning"]
 
@@ -139,7 +140,7 @@ def _mean_kl(model: VAE, x: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor
     context = model.context(condition=condition)
     params = model.posterior_params(model.preprocessed(x), condition=condition)
     noise = numerics.draw_noise(
-        model.posterior.noise_spec(), [1, tf.shape(x)[0]], numerics.key_from_seed(0)
+        model.posterior.noise_spec(), [1, tf.shape(x)[0]], Stream.COLLAPSE.key(0)
     )
     draw = model.posterior.sample_and_log_prob(params, noise, context)
     return tf.reduce_mean(model.prior.kl(model.posterior, params, draw, context), axis=0)

@@ -15,6 +15,7 @@ import tensorflow as tf
 from keras_vae import numerics
 from keras_vae.arguments import require_integer
 from keras_vae.data.blocks import Blocks
+from keras_vae.streams import Stream
 
 __all__ = ["binarize", "dequantize", "dynamic_binarization"]
 
@@ -44,7 +45,7 @@ def binarize(x: np.ndarray, seed: int) -> np.ndarray:
     """
     _require_probabilities(x)
     bits = np.empty(x.shape, "float32")
-    for rows, uniform in _uniform_blocks(x.shape, seed):
+    for rows, uniform in _uniform_blocks(x.shape, numerics.key_from_seed(seed)):
         # Uniform on [0, 1): probability 0 never gives a 1, and probability 1 always does.
         bits[rows] = uniform < x[rows]
     return bits
@@ -121,7 +122,7 @@ class Bits(Blocks):
         examples = len(x) // batch_size * batch_size if drop_remainder else len(x)
         spec = tf.TensorSpec([None, *x.shape[1:]], self._probabilities.dtype)
         super().__init__(spec, batch_size, examples)
-        self._key = numerics.key_from_seed(seed)
+        self._key = Stream.DYNAMIC_BINARIZATION.key(seed)
         self._epoch = tf.Variable(first_epoch, trainable=False, dtype=tf.int64)
         self._of_block = self.rows_of_block(_ROWS)
         self._begin = tf.function(self._begin_pass, autograph=False)
@@ -193,10 +194,11 @@ def dequantize(x: np.ndarray, seed: int, *, levels: int = 256) -> np.ndarray:
             f"`x` must hold integers from 0 to {levels - 1}. Received: values from "
             f"{x.min():g} to {x.max():g}, dtype {x.dtype}."
         )
+    key = Stream.DEQUANTIZE.key(seed)
     spread = np.empty(x.shape, "float32")
     # Less than 1 by so much that rounding cannot carry the sum into the next cell.
     below_one = np.float32(1 - levels * np.finfo("float32").eps)
-    for rows, uniform in _uniform_blocks(x.shape, seed):
+    for rows, uniform in _uniform_blocks(x.shape, key):
         spread[rows] = (x[rows] + np.minimum(uniform, below_one)) / np.float32(levels)
     return spread
 
@@ -206,9 +208,10 @@ def _uniform(rows: Any, shape: tuple[int, ...], key: tf.Tensor) -> tf.Tensor:
     return numerics.draw_noise(spec, [rows], key)["uniform"]
 
 
-def _uniform_blocks(shape: tuple[int, ...], seed: int) -> Iterator[tuple[slice, np.ndarray]]:
+def _uniform_blocks(
+    shape: tuple[int, ...], key: tf.Tensor
+) -> Iterator[tuple[slice, np.ndarray]]:
     """Uniform noise on [0, 1) for an array of that shape, some rows at a time."""
-    key = numerics.key_from_seed(seed)
     for block, start in enumerate(range(0, shape[0], _ROWS)):
         rows = slice(start, min(start + _ROWS, shape[0]))
         noise = _uniform(rows.stop - start, shape[1:], numerics.fold_in(key, block))

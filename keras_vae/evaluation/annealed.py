@@ -16,6 +16,7 @@ from keras_vae.evaluation.annealing import adapted_steps, anneal, sigmoid_schedu
 from keras_vae.evaluation.blocks import in_blocks
 from keras_vae.evaluation.likelihood import LogMarginal
 from keras_vae.models import VAE
+from keras_vae.streams import Stream
 
 __all__ = ["Bracket", "ais", "bdmc"]
 
@@ -113,7 +114,9 @@ def ais(
 
     def block(x: Any, condition: Any, seed: int) -> tuple[np.ndarray, ...]:
         name = f"ais {chains} {temperatures} {leapfrogs}"
-        return tuple(model.in_batches(name, compute, x, batch_size, seed, condition))
+        return tuple(
+            model.in_batches(name, compute, x, batch_size, Stream.AIS.key(seed), condition)
+        )
 
     label = "annealing" if progress else None
     values, effective = in_blocks(block, x, condition, block=batch_size, seed=seed, label=label)
@@ -181,7 +184,9 @@ def bdmc(
 
     def block(rows: Any, condition: Any, seed: int) -> tuple[np.ndarray, ...]:
         name = f"bdmc {chains} {temperatures} {leapfrogs}"
-        return tuple(model.in_batches(name, compute, rows, batch_size, seed, condition))
+        return tuple(
+            model.in_batches(name, compute, rows, batch_size, Stream.BDMC.key(seed), condition)
+        )
 
     label = "annealing both ways" if progress else None
     rows = np.zeros(count, "float32")

@@ -16,6 +16,7 @@ from keras_vae import numerics
 from keras_vae.arguments import require_integer
 from keras_vae.evaluation.blocks import in_blocks
 from keras_vae.models import VAE
+from keras_vae.streams import Stream
 
 __all__ = ["Calibration", "calibration"]
 
@@ -165,7 +166,9 @@ def calibration(
 
     def block(x: Any, condition: Any, seed: int) -> tuple[np.ndarray]:
         name = f"calibration {draws}"
-        values = model.in_batches(name, drawn, x, rows, seed, condition)[0]
+        values = model.in_batches(
+            name, drawn, x, rows, Stream.CALIBRATION.key(seed), condition
+        )[0]
         return (_shares(np.asarray(x), values, same, np.random.default_rng(seed)),)
 
     label = "calibration" if progress else None

@@ -15,6 +15,7 @@ from keras_vae import numerics
 from keras_vae.arguments import require_integer, require_number
 from keras_vae.evaluation.generation import TwoSampleTest, two_sample_test
 from keras_vae.models import VAE
+from keras_vae.streams import Stream
 
 __all__ = ["LatentSummary", "Probe", "active_units", "latent_summary", "probe"]
 
@@ -193,10 +194,10 @@ def latent_summary(
         return params, draw.latents[0], kl, tf.gather(draw.log_prob, 0), log_prior[0]
 
     params, z, kl, log_q, log_p = model.in_batches(
-        "latent_summary", encode, x, 1024, seed, condition
+        "latent_summary", encode, x, 1024, Stream.LATENT_SUMMARY.key(seed), condition
     )
     aggregate, product = _aggregate(model, params, z)
-    prior_z = _prior_draws(model, min(len(x), _COMPARED), condition, seed + 1)
+    prior_z = _prior_draws(model, min(len(x), _COMPARED), condition, seed)
     compared = two_sample_test(z[:_COMPARED], prior_z, permutations=_PERMUTATIONS, seed=seed)
     return LatentSummary(
         kl=kl.mean(axis=0, dtype="float64"),
@@ -221,7 +222,9 @@ def _prior_draws(model: VAE, count: int, condition: Any, seed: int) -> np.ndarra
 
     rows = np.zeros(count, "float32")
     given = None if condition is None else condition[:count]
-    return model.in_batches("prior_draws", draw, rows, 1024, seed, given)[0]
+    return model.in_batches(
+        "prior_draws", draw, rows, 1024, Stream.PRIOR_DRAWS.key(seed), given
+    )[0]
 
 
 def _aggregate(

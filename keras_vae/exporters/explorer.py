@@ -16,6 +16,7 @@ from keras_vae.exporters.signatures import signatures_of
 from keras_vae.likelihoods import Categorical, Columns
 from keras_vae.models import VAE
 from keras_vae.priors import StandardNormal
+from keras_vae.streams import Stream
 
 __all__ = ["TIMES", "Options", "check_explorable", "describe"]
 
@@ -147,7 +148,7 @@ def _labels(model: VAE, options: Options) -> list[str]:
 
 def _prior_draws(model: VAE, labels: int) -> np.ndarray:
     """Latents from the prior, `[_DRAWS, latent_dim]`, all labels equally often."""
-    noise = numerics.draw_noise(model.prior.noise_spec(), [_DRAWS], numerics.key_from_seed(0))
+    noise = numerics.draw_noise(model.prior.noise_spec(), [_DRAWS], Stream.EXPLORER.key(0))
     condition = tf.constant(_one_hot(labels)) if labels else None
     prepared = model.conditions.prepared(condition, tf.zeros([_DRAWS]))
     draws: np.ndarray = model.prior.sample(noise, model.context(condition=prepared)).numpy()

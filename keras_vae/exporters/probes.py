@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from keras_vae import numerics
 from keras_vae.models import VAE
+from keras_vae.streams import Stream
 
 __all__ = ["BATCHES", "EDGES", "Probes", "at_edge", "raw_dtype"]
 
@@ -27,7 +28,8 @@ _LARGE = 10.0
 _DENORMAL = 1e-40
 # Nearer to 1, float32 does not determine draws that come of 1 - u.
 _LAST_UNIFORM = 0.999
-_NOISE_STREAM, _CONDITION_STREAM, _MASK_STREAM = 1, 2, 3
+# What a key is folded with, to draw what.
+_NOISE, _CONDITION, _MASK, _LATENTS, _EVENTS = 1, 2, 3, 4, 5
 
 
 class Probes:
@@ -45,7 +47,7 @@ class Probes:
         shape = self.model.conditions.shape
         if shape is None:
             return None
-        return self._draw("uniform", shape, rows, _CONDITION_STREAM)
+        return self._draw("uniform", shape, rows, _CONDITION)
 
     def latents(self, rows: int) -> np.ndarray:
         """Latents from the prior, `[rows, *latent_shape]`."""
@@ -54,24 +56,21 @@ class Probes:
 
     def events(self, rows: int) -> np.ndarray:
         """Draws of p(x|z) at these latents, as raw data, `[rows, *raw_shape]`."""
-        key = numerics.key_from_seed(rows)
+        key = _key(rows, _EVENTS)
         x = self.model.decoded_points(self._latents(rows), self._prepared(rows), key)
         return _as_raw(x.numpy(), raw_dtype(self.model))
 
     def mask(self, rows: int) -> np.ndarray:
         """What was observed, four in five: boolean, `[rows, *raw_shape]`."""
-        return self._draw("uniform", self.model.raw_shape, rows, _MASK_STREAM) < 0.8
+        return self._draw("uniform", self.model.raw_shape, rows, _MASK) < 0.8
 
     def noise(self, specs: Mapping[str, numerics.NoiseSpec], rows: int) -> Arrays:
         """Noise that a part asks for, each `[rows, *spec.shape]`."""
-        key = numerics.fold_in(numerics.key_from_seed(rows), _NOISE_STREAM)
-        drawn = numerics.draw_noise(specs, [rows], key)
+        drawn = numerics.draw_noise(specs, [rows], _key(rows, _NOISE))
         return {name: value.numpy() for name, value in drawn.items()}
 
     def _latents(self, rows: int) -> tf.Tensor:
-        noise = numerics.draw_noise(
-            self.model.prior.noise_spec(), [rows], numerics.key_from_seed(rows)
-        )
+        noise = numerics.draw_noise(self.model.prior.noise_spec(), [rows], _key(rows, _LATENTS))
         return self.model.prior.sample(
             noise, self.model.context(condition=self._prepared(rows))
         )
@@ -79,11 +78,15 @@ class Probes:
     def _prepared(self, rows: int) -> tf.Tensor | None:
         return self.model.conditions.prepared(self.condition(rows), tf.zeros([rows]))
 
-    def _draw(self, kind: str, shape: tuple[int, ...], rows: int, stream: int) -> np.ndarray:
-        key = numerics.fold_in(numerics.key_from_seed(rows), stream)
+    def _draw(self, kind: str, shape: tuple[int, ...], rows: int, number: int) -> np.ndarray:
+        key = _key(rows, number)
         spec = {"draw": numerics.NoiseSpec(kind, shape)}
         drawn: np.ndarray = numerics.draw_noise(spec, [rows], key)["draw"].numpy()
         return drawn
+
+
+def _key(rows: int, number: int) -> tf.Tensor:
+    return numerics.fold_in(Stream.PROBES.key(rows), number)
 
 
 def raw_dtype(model: VAE) -> str:

@@ -15,6 +15,7 @@ import tensorflow_probability as tfp
 from keras_vae import numerics
 from keras_vae.component import Component
 from keras_vae.parameters import tensor_parameters
+from keras_vae.streams import Stream
 from keras_vae.terms import Context, Support
 
 __all__ = ["Likelihood", "Support"]
@@ -185,7 +186,7 @@ class Likelihood(Component):
             params: `[..., *params_shape]`.
             seed: Any integer, a key, or `None` for a fresh one from Python's generator.
         """
-        return self.distribution(params).sample(seed=numerics.key_from_seed(seed))
+        return self.distribution(params).sample(seed=Stream.LIKELIHOOD_SAMPLE.key(seed))
 
     def encoder_input_shape(self, event_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of what `encoder_input` makes of one example."""
@@ -246,7 +247,7 @@ def keyed_noise(kind: str, like: tf.Tensor, seed: Any, stream: int = 0) -> tf.Te
         seed: As in `Likelihood.sample`.
         stream: Tells the draws from one seed apart. Defaults to `0`.
     """
-    key = numerics.fold_in(numerics.key_from_seed(seed), stream)
+    key = numerics.fold_in(Stream.LIKELIHOOD_SAMPLE.key(seed), stream)
     spec = {"noise": numerics.NoiseSpec(kind, ())}
     noise = numerics.draw_noise(spec, tf.unstack(tf.shape(like)), key)["noise"]
     return numerics.open_uniform(noise) if kind == "uniform" else noise

@@ -17,6 +17,7 @@ from keras_vae.arguments import is_number, require_one_of
 from keras_vae.component import register
 from keras_vae.likelihoods.base import keyed_noise
 from keras_vae.likelihoods.location_scale import LocationScale
+from keras_vae.streams import Stream
 
 __all__ = ["Laplace", "Logistic", "StudentT"]
 
@@ -170,7 +171,7 @@ class StudentT(LocationScale):
     def standard_noise(self, like: tf.Tensor, seed: Any) -> tf.Tensor:
         # A normal divided by the root of a chi-square per degree of freedom.
         df = self._degrees(like.dtype)
-        key = numerics.fold_in(numerics.key_from_seed(seed), 1)
+        key = numerics.fold_in(Stream.LIKELIHOOD_SAMPLE.key(seed), 1)
         gamma = tfd.Gamma(tf.broadcast_to(df / 2, tf.shape(like)), df / 2).sample(seed=key)
         return keyed_noise("normal", like, seed) * tf.math.rsqrt(gamma)
 

@@ -18,6 +18,7 @@ from keras_vae import numerics
 from keras_vae.arguments import is_number
 from keras_vae.component import register
 from keras_vae.likelihoods.base import Likelihood, Support
+from keras_vae.streams import Stream
 from keras_vae.terms import Context
 
 __all__ = ["Columns"]
@@ -191,7 +192,7 @@ class Columns(Likelihood):
         return self._in_units([group.mixture_point(own, weights) for group, _, own in groups])
 
     def sample(self, params: tf.Tensor, seed: int | tf.Tensor | None = None) -> tf.Tensor:
-        key = numerics.key_from_seed(seed)
+        key = Stream.LIKELIHOOD_SAMPLE.key(seed)
         groups = enumerate(self._with_params(params))
         return self._in_units(
             [group.sample(own, numerics.fold_in(key, i)) for i, (group, _, own) in groups]

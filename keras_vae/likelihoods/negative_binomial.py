@@ -19,6 +19,7 @@ from keras_vae.likelihoods.count import Count
 from keras_vae.likelihoods.running import RunningMean
 from keras_vae.likelihoods.saddlepoint import log_choose
 from keras_vae.parameters import tensor_parameters
+from keras_vae.streams import Stream
 from keras_vae.terms import Context
 
 __all__ = ["NegativeBinomial", "ZeroInflatedNegativeBinomial"]
@@ -118,7 +119,7 @@ class NegativeBinomial(Count, RunningMean):
 
     def sample(self, params: tf.Tensor, seed: int | tf.Tensor | None = None) -> tf.Tensor:
         # Poisson of gamma: TFP's own way does not compile under XLA.
-        key = numerics.key_from_seed(seed)
+        key = Stream.LIKELIHOOD_SAMPLE.key(seed)
         mean = self._count_mean(params)
         inverse = tf.broadcast_to(self._inverse_dispersion(params), tf.shape(mean))
         gamma = tfd.Gamma(inverse, inverse).sample(seed=numerics.fold_in(key, 1))
@@ -203,7 +204,7 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial):
         return keras.ops.sigmoid(-self._zero_logits(params)) * self._count_mean(params)
 
     def sample(self, params: tf.Tensor, seed: int | tf.Tensor | None = None) -> tf.Tensor:
-        key = numerics.key_from_seed(seed)
+        key = Stream.LIKELIHOOD_SAMPLE.key(seed)
         logits = self._zero_logits(params)
         kept = keyed_noise("uniform", logits, key, stream=3) < tf.sigmoid(-logits)
         counts = super().sample(params, key)

@@ -39,7 +39,7 @@ class InBatches(TwoNetworks):
         function: Callable[..., Any],
         array: Any,
         batch_size: int,
-        seed: int | None = 0,
+        key: tf.Tensor | None = None,
         condition: Any = None,
     ) -> list[np.ndarray]:
         """Run a function over the rows of an array, compiled once under its name.
@@ -49,7 +49,8 @@ class InBatches(TwoNetworks):
             function: `(rows, key, condition=None) -> tensors`, with the condition as checked.
             array: `[examples, ...]`.
             batch_size: Examples at a time.
-            seed: Of the keys. `None`: a fresh one.
+            key: Key of the draws, such as `Stream.ENCODE.key(seed)`. Defaults to `None`, for a
+                function that draws nothing.
             condition: As the user gave it.
 
         Returns:
@@ -79,7 +80,7 @@ class InBatches(TwoNetworks):
             compiled._omit_frequent_tracing_warning = True
             self._functions[function_key] = compiled
         compiled = self._functions[function_key]
-        key = numerics.key_from_seed(seed)
+        key = tf.zeros([2], tf.int32) if key is None else key
         parts = []
         for start in range(0, len(array), batch_size):
             rows = slice(start, start + batch_size)

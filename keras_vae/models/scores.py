@@ -14,6 +14,7 @@ from keras_vae import estimators, numerics
 from keras_vae.arguments import require_integer
 from keras_vae.models.batching import ROWS, InBatches
 from keras_vae.models.raw_units import check_raw, raw_log_det
+from keras_vae.streams import Stream
 
 __all__ = ["Scores"]
 
@@ -68,7 +69,7 @@ class Scores(InBatches):
 
         x = self._scored_events(x, raw)
         name = f"elbo {samples} {raw}"
-        bound, kl = self.in_batches(name, elbo, x, batch_size, seed, condition)
+        bound, kl = self.in_batches(name, elbo, x, batch_size, Stream.ELBO.key(seed), condition)
         return (bound, kl) if return_kl else bound
 
     def log_marginal(
@@ -129,7 +130,9 @@ class Scores(InBatches):
 
         x = self._scored_events(x, raw)
         name = f"log_marginal {raw} {samples} {chunk}"
-        value, effective = self.in_batches(name, log_marginal, x, batch_size, seed, condition)
+        value, effective = self.in_batches(
+            name, log_marginal, x, batch_size, Stream.LOG_MARGINAL.key(seed), condition
+        )
         return (value, effective) if return_effective else value
 
     def impute(
@@ -181,7 +184,8 @@ class Scores(InBatches):
 
         x = self.checked_events(x, scored=True)
         name = f"impute {samples}"
-        return self.in_batches(name, impute, x, batch_size, seed, condition)[0]
+        key = Stream.IMPUTE.key(seed)
+        return self.in_batches(name, impute, x, batch_size, key, condition)[0]
 
     def weighted_draws(
         self,

@@ -12,10 +12,9 @@ import tensorflow as tf
 
 from keras_vae import numerics
 from keras_vae.component import Component
+from keras_vae.streams import Stream
 
 __all__ = ["TrainingState"]
-
-_TRAINING, _EVALUATION, _ORDER = 0, 1, 2
 
 
 class TrainingState(Component):
@@ -69,10 +68,10 @@ class TrainingState(Component):
     def key(self, *, training: bool, ahead: Any = 0) -> tf.Tensor:
         """Key for the noise of the step after so many others, different on each replica."""
         counter = self.noise_counter if training else self.evaluation_counter
-        stream = _TRAINING if training else _EVALUATION
+        stream = Stream.TRAINING if training else Stream.EVALUATION
         seed = tf.cast(tf.convert_to_tensor(self.noise_seed), tf.int32)
         number = tf.convert_to_tensor(counter) + ahead
-        key = numerics.fold_in(tf.stack([seed, stream]), number)
+        key = numerics.fold_in(tf.stack([seed, int(stream)]), number)
         replica = tf.distribute.get_replica_context()
         if replica is not None and replica.num_replicas_in_sync > 1:
             key = numerics.fold_in(key, replica.replica_id_in_sync_group)
@@ -93,7 +92,7 @@ class TrainingState(Component):
         """
         seed = tf.cast(tf.convert_to_tensor(self.noise_seed), tf.int32)
         key = numerics.fold_in(
-            tf.stack([seed, _ORDER]), tf.convert_to_tensor(self.noise_counter)
+            tf.stack([seed, int(Stream.ORDER)]), tf.convert_to_tensor(self.noise_counter)
         )
         return tf.random.experimental.stateless_shuffle(tf.range(size), key, alg="philox")
 

@@ -23,6 +23,7 @@ from keras_vae.models.copying import copy_model
 from keras_vae.models.scores import Scores
 from keras_vae.networks import Network
 from keras_vae.priors import Prior
+from keras_vae.streams import Stream
 
 __all__ = ["Verbs"]
 
@@ -86,7 +87,9 @@ class Verbs(Scores):
 
         x = self.checked_events(x)
         name = f"encode {sample} {return_scale}"
-        results = self.in_batches(name, encode, x, batch_size, seed, condition)
+        results = self.in_batches(
+            name, encode, x, batch_size, Stream.ENCODE.key(seed), condition
+        )
         return tuple(results) if return_scale else results[0]
 
     def decode(self, z: Any, *, condition: Any = None, batch_size: int = ROWS) -> np.ndarray:
@@ -132,7 +135,7 @@ class Verbs(Scores):
             return (self.decoded_points(self.posterior.point(params), condition),)
 
         x = self.checked_events(x)
-        return self.in_batches("reconstruct", reconstruct, x, batch_size, 0, condition)[0]
+        return self.in_batches("reconstruct", reconstruct, x, batch_size, None, condition)[0]
 
     def generate(
         self,
@@ -190,7 +193,9 @@ class Verbs(Scores):
         rows = np.zeros(count, "float32")
         own = "" if prior is self.prior else id(prior)
         name = f"generate {sample} {own} {temperature} {top_p}"
-        return self.in_batches(name, generate, rows, batch_size, seed, condition)[0]
+        return self.in_batches(
+            name, generate, rows, batch_size, Stream.GENERATE.key(seed), condition
+        )[0]
 
     def _adjustment(
         self, temperature: float, top_p: float, sample: bool

@@ -20,6 +20,7 @@ from keras_vae.flows import Permutation, SplineCoupling
 from keras_vae.flows.base import Bijection, as_tfp, require_flows, run_forward, run_inverse
 from keras_vae.numerics import NoiseSpec
 from keras_vae.priors.base import Prior
+from keras_vae.streams import Stream
 from keras_vae.terms import Context
 
 __all__ = ["Flow"]
@@ -155,7 +156,7 @@ class Flow(Prior):
         rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
         optimizer = keras.optimizers.Adam(rate, clipnorm=10.0)
         optimizer.build(variables)
-        data, key = numerics.as_density(latents), numerics.key_from_seed(seed)
+        data, key = numerics.as_density(latents), Stream.FLOW_FIT.key(seed)
 
         def update(step: tf.Tensor) -> tuple[tf.Tensor]:
             spec = {"row": NoiseSpec("uniform", ())}

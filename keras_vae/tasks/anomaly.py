@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras_vae import numerics
 from keras_vae.arguments import require_integer
 from keras_vae.models import VAE
+from keras_vae.streams import Stream
 
 __all__ = ["anomaly_score", "attribution"]
 
@@ -184,5 +185,7 @@ def _log_likelihood(
 
     x = model.checked_events(x, scored=True)
     name = f"log_likelihood {elementwise} {samples}"
-    values: np.ndarray = model.in_batches(name, mean, x, batch_size, seed, condition)[0]
+    values: np.ndarray = model.in_batches(
+        name, mean, x, batch_size, Stream.ANOMALY.key(seed), condition
+    )[0]
     return values

@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras_vae import numerics
 from keras_vae.arguments import require_integer, require_positive
 from keras_vae.models import VAE
+from keras_vae.streams import Stream
 
 __all__ = ["augment"]
 
@@ -99,7 +100,8 @@ def augment(
 
     x = model.checked_events(x)
     name = f"augment {draws} {scale} {sample}"
-    found = model.in_batches(name, around, x, batch_size, seed, condition)[0]
+    key = Stream.AUGMENT.key(seed)
+    found = model.in_batches(name, around, x, batch_size, key, condition)[0]
     return np.moveaxis(found, 1, 0)
 
 

@@ -15,6 +15,7 @@ from keras_vae.arguments import require_integer, require_one_of
 from keras_vae.models import VAE
 from keras_vae.models.checks import check_array
 from keras_vae.models.conditions import repeated
+from keras_vae.streams import Stream
 
 __all__ = ["impute"]
 
@@ -118,7 +119,9 @@ def impute(
         return (chains.mean() if draws is None else chains.draws(),)
 
     name = f"imputed {method} {draws} {samples if method == 'importance' else steps}"
-    found = model.in_batches(name, imputed, x, batch_size, seed, condition)[0]
+    found = model.in_batches(
+        name, imputed, x, batch_size, Stream.IMPUTE_DRAWS.key(seed), condition
+    )[0]
     return _completed(x, found if draws is None else np.moveaxis(found, 1, 0))
 
 

@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from keras_vae import likelihoods, networks, numerics, posteriors, preprocessors
 from keras_vae.models import VAE
+from keras_vae.streams import Stream
 
 __all__ = ["VAEOutlierDetector", "VAETransformer"]
 
@@ -100,7 +101,7 @@ class _Estimator(sklearn.base.BaseEstimator):
         def bound(x: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor]:
             y = model.preprocessed(x)
             shared = numerics.draw_noise(
-                model.posterior.noise_spec(), [_SAMPLES, 1], numerics.key_from_seed(0)
+                model.posterior.noise_spec(), [_SAMPLES, 1], Stream.SHARED_NOISE.key(0)
             )
             noise = {name: tf.repeat(n, tf.shape(x)[0], axis=1) for name, n in shared.items()}
             terms = model.elbo_terms(y, y, {"posterior": noise}, model.context(), ())

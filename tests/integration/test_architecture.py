@@ -20,7 +20,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 FLOORS = [
     ("F0", ["core"]),
     ("F0", ["arguments", "numerics", "progress", "terms"]),
-    ("F0", ["component"]),
+    ("F0", ["component", "streams"]),
     ("F0", ["trainability"]),
     ("F1", ["flows", "geometry", "networks", "parameters", "preprocessors", "schedules"]),
     ("F2", ["posteriors", "priors", "likelihoods"]),
