@@ -38,7 +38,7 @@ def loop_alone(optimizer):
 
     def milliseconds():
         start = time.perf_counter()
-        bad, _ = loop._run(batches, noise, tf.constant(0), tf.constant(count))
+        bad, _ = loop.program(batches, noise, tf.constant(0), tf.constant(count))
         bad.numpy()
         return 1e3 * (time.perf_counter() - start) / count
 

@@ -5,15 +5,20 @@ Floor 4.
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 
+from keras_vae.arguments import require_integer
 from keras_vae.models import update
 from keras_vae.models.loop import Loop
-from keras_vae.models.passes import KerasLoop
 from keras_vae.models.restoring import Saved
+from keras_vae.models.state import TrainingState
+from keras_vae.models.steps import StepLoop, step_program
+from keras_vae.models.xla import XlaChoice
 from keras_vae.objectives import Objective
 from keras_vae.posteriors import Posterior
 
@@ -53,9 +58,11 @@ class Compiled(Saved):
     objective: Objective
     posterior: Posterior
     event_shape: tuple[int, ...]
+    state: TrainingState
     steps_per_execution: int
     train_function: Any
     test_function: Any
+    predict_function: Any
 
     def compile(  # noqa: D417
         self,
@@ -71,19 +78,24 @@ class Compiled(Saved):
 
         Args:
             optimizer: As in Keras. Defaults to `"adam"`.
-            steps_per_execution: Steps run by one call from Python; callbacks see a batch end
-                that often. Defaults to `None`: up to 50 with XLA, 10 without, and 1 when run
-                eagerly or on replicas.
+            steps_per_execution: Steps run by one call from Python, at most: an epoch, or
+                `steps_per_epoch`, need not be a multiple. Callbacks per batch are called once
+                for each execution, with the numbers of its first and its last batch. Defaults
+                to `None`: up to 50 with XLA, 10 without, and 1 when run eagerly or on replicas.
             jit_compile: Whether to compile with XLA. Defaults to `"auto"`: as Keras decides,
                 and also on a CPU if the networks are dense, in float32, and `fit` is to take
-                more than some seconds.
+                more than some seconds. What XLA cannot compile is run without it, with a
+                warning; with `True` it is an error.
             run_eagerly: As in Keras. Defaults to `False`.
             **kwargs: As in Keras; `metrics` see the target and the reconstruction.
 
         Raises:
             ValueError: If a loss is given, or if the objective compares the examples of a
-                batch and the optimizer accumulates gradients over several.
+                batch and the optimizer accumulates gradients over several, or if
+                `steps_per_execution` is not a positive integer.
         """
+        if steps_per_execution is not None:
+            require_integer("steps_per_execution", steps_per_execution)
         if loss is not None:
             raise ValueError(
                 f"A VAE has no `loss` to choose: it maximises its objective. "
@@ -99,8 +111,6 @@ class Compiled(Saved):
                 f"gradient accumulation splits. Received: gradient_accumulation_steps="
                 f"{inner.gradient_accumulation_steps}. Use a larger batch instead."
             )
-        # TensorFlow 2.21 cannot run Keras's loop over several steps on several replicas ("You
-        # must feed a value for placeholder tensor"), whatever the model.
         single = run_eagerly or self.distribute_strategy.num_replicas_in_sync > 1
         self._several = 1 if single else _STEPS_PER_EXECUTION
         super().compile(
@@ -112,6 +122,8 @@ class Compiled(Saved):
         )
         self._chosen = {"jit_compile": jit_compile, "steps_per_execution": steps_per_execution}
         self._in_one_program = self._under_xla = False
+        self._at_a_time = self.steps_per_execution
+        self._xla = XlaChoice(insist=jit_compile is True)
         # Now rather than in the first step: a model saved before it was trained loads, and no
         # branch of the step has to make variables.
         if self.optimizer is not None and not self.optimizer.built:
@@ -138,41 +150,77 @@ class Compiled(Saved):
         if not self.compiled:
             return  # Keras says so
         in_one_program = (
-            self.repeats_its_step
-            and not self.run_eagerly
-            and self.distribute_strategy.num_replicas_in_sync == 1
-            and not update.scales_loss(self.optimizer)
+            self.repeats_its_step and self._in_graph and not update.scales_loss(self.optimizer)
         )
-        under_xla = self.jit_compile or self._gains_by_xla(steps, rows)
+        under_xla = bool(self.jit_compile) or self._gains_by_xla(steps, rows)
+        numbers = sum(math.prod(spec.shape) for spec in self.posterior.noise_spec().values())
+        numbers = self.objective.samples * numbers + math.prod(self.event_shape)
+        fitting = max(1, _BYTES_IN_ONE_PROGRAM // (4 * rows * numbers))
         several: Any = self._chosen["steps_per_execution"]
         if several is None and in_one_program:
-            numbers = sum(
-                math.prod(spec.shape) for spec in self.posterior.noise_spec().values()
-            )
-            numbers = self.objective.samples * numbers + math.prod(self.event_shape)
-            fitting = _BYTES_IN_ONE_PROGRAM // (4 * rows * numbers)
-            most = _STEPS_UNDER_XLA if under_xla else _STEPS_PER_EXECUTION
-            several = max(1, min(most, fitting))
+            several = min(_STEPS_UNDER_XLA if under_xla else _STEPS_PER_EXECUTION, fitting)
         elif several is None:
             several = self._several
-        chosen = in_one_program, under_xla, several
-        if chosen != (self._in_one_program, self._under_xla, self.steps_per_execution):
-            self._in_one_program, self._under_xla, self.steps_per_execution = chosen
+        at_a_time = min(several, fitting)
+        chosen = in_one_program, under_xla, several, at_a_time
+        before = self._in_one_program, self._under_xla, self.steps_per_execution
+        if chosen != (*before, self._at_a_time):
+            self._in_one_program, self._under_xla, self.steps_per_execution = chosen[:3]
+            self._at_a_time = at_a_time
             self.train_function = self.test_function = None
 
     def make_train_function(self, force: bool = False) -> None:
-        """Make the function that runs steps."""
+        """Make the function that runs steps of training."""
         if self.train_function is not None and not force:
             return
-        super().make_train_function(force)
-        plain = self.train_function
+        several = self.steps_per_execution
+        step = step_program(self, self.train_step, self._xla)
         if self._in_one_program:
-            insist = self._chosen["jit_compile"] is True
-            self.train_function = Loop(
-                self, self.steps_per_execution, plain, xla=self._under_xla, insist=insist
-            )
+            options: Any = {"choice": self._xla, "xla": self._under_xla}
+            self.train_function = Loop(self, several, self._at_a_time, step, **options)
         else:
-            self.train_function = KerasLoop(plain)
+            self.train_function = StepLoop(
+                several, step, in_graph=self._in_graph, failed=self.state.has_failed
+            )
+
+    def make_test_function(self, force: bool = False) -> None:
+        """Make the function that runs steps of evaluation."""
+        if self.test_function is not None and not force:
+            return
+        step = step_program(self, self.test_step, self._xla)
+        self.test_function = StepLoop(self.steps_per_execution, step, in_graph=self._in_graph)
+
+    def make_predict_function(self, force: bool = False) -> None:
+        """Make the function that predicts one batch."""
+        if self.predict_function is not None and not force:
+            return
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            super().make_predict_function(force)
+            return
+        step = step_program(self, self.predict_step, self._xla)
+        self.predict_function = lambda batches: step(*batches)
+
+    @contextlib.contextmanager
+    def single_steps(self) -> Iterator[None]:
+        """Have Keras count single steps, which `train_function` and the others run together.
+
+        Keras itself runs whole executions only: of 7 steps at 10 per execution it makes 10.
+        """
+        several = self.steps_per_execution
+        if self.compiled:
+            self.make_train_function()
+            self.make_test_function()
+        self.steps_per_execution = 1
+        try:
+            yield
+        finally:
+            self.steps_per_execution = several
+
+    @property
+    def _in_graph(self) -> bool:
+        """Whether steps may be run in a loop of TensorFlow's."""
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        return not self.run_eagerly and bool(replicas == 1)
 
     def _gains_by_xla(self, steps: int, rows: int) -> bool:
         """Whether XLA, which Keras does not use on a CPU, makes a training faster there."""

@@ -25,6 +25,7 @@ from keras_vae.models.checks import (
 from keras_vae.models.compiling import Compiled
 from keras_vae.models.conditions import Conditions
 from keras_vae.models.examples import some_examples
+from keras_vae.models.executions import ExecutionCallbacks, Runner, limited
 from keras_vae.models.given import (
     ROWS,
     Given,
@@ -34,7 +35,6 @@ from keras_vae.models.given import (
 )
 from keras_vae.models.guard import FiniteGuard
 from keras_vae.models.loop import Loop
-from keras_vae.models.passes import KerasLoop
 from keras_vae.models.sources import InBlocks
 from keras_vae.models.state import TrainingState
 from keras_vae.posteriors import Posterior
@@ -138,8 +138,11 @@ class Fed(Compiled):
             batch_size: As in Keras.
             epochs: As in Keras.
             verbose: As in Keras.
-            callbacks: As in Keras; a guard against numbers that are not finite is added.
-            **kwargs: As in Keras: `validation_data`, `sample_weight`, `shuffle` ...
+            callbacks: As in Keras; a guard against numbers that are not finite is added. They
+                see batches by executions of several steps (`compile`): the first one begin
+                and the last one end.
+            **kwargs: As in Keras: `validation_data`, `sample_weight`, `shuffle` ...; with
+                `steps_per_epoch` and `validation_steps` exactly so many steps are run.
 
         Returns:
             The Keras history, in nats per example.
@@ -168,14 +171,22 @@ class Fed(Compiled):
         self._adapt(x, y)
         steps, rows = data.steps_of_epoch(size, batch_size)
         self._require_batches_to_compare(rows)
-        self.choose_loop(epochs * (kwargs.get("steps_per_epoch") or steps), rows)
+        wanted = limited(kwargs.get("steps_per_epoch"))
+        self.choose_loop(epochs * (wanted or steps), rows)
         guard = FiniteGuard(self.state, self.likelihood.support_in_words())
-        if isinstance(callbacks, keras.callbacks.CallbackList):
-            guard.set_model(self)
-            callbacks.callbacks = [guard, *protected(callbacks.callbacks)]
-        else:
-            callbacks = [guard, *protected(_as_list(callbacks))]
-        with self._batches(data, rows, kwargs) as batches:
+        callbacks = _as_list(callbacks)
+        for own in callbacks:
+            if isinstance(own, keras.callbacks.CallbackList):
+                own.callbacks = protected(own.callbacks)
+        callbacks = ExecutionCallbacks(
+            self,
+            [guard, *protected(callbacks)],
+            verbose=verbose,
+            steps=wanted or steps or None,
+            epochs=epochs,
+            limits={"train": wanted, "test": limited(kwargs.get("validation_steps"))},
+        )
+        with self._batches(data, rows, kwargs) as batches, self.single_steps():
             if batches is not None:
                 # As Keras does without one of its own.
                 kwargs["validation_batch_size"] = (
@@ -208,14 +219,39 @@ class Fed(Compiled):
         Raises:
             ValueError: As `fit`.
         """
+        size = 0
         if not kwargs.get("_use_cached_eval_dataset"):
-            x, _ = self._checked(x, y)
+            x, size = self._checked(x, y)
         self.state.evaluation_counter.assign(0)
         data = given(x, y, sample_weight)
+        wanted = limited(kwargs.get("steps"))
+        callbacks = kwargs.pop("callbacks", None)
+        if not isinstance(callbacks, ExecutionCallbacks):
+            callbacks = ExecutionCallbacks(
+                self,
+                callbacks,
+                verbose=verbose,
+                steps=wanted or data.steps_of_epoch(size, batch_size)[0] or None,
+                limits={"test": wanted},
+            )
         batches = batches_in_order(self, data, batch_size or ROWS, kwargs.get("steps"))
         if batches is not None:
             data, batch_size = Given(batches), None
-        return super().evaluate(data.x, data.y, batch_size, verbose, data.weight, **kwargs)
+        with self.single_steps():
+            return super().evaluate(
+                data.x,
+                data.y,
+                batch_size,
+                verbose,
+                data.weight,
+                callbacks=callbacks,
+                **kwargs,
+            )
+
+    def predict(self, x: Any, *arguments: Any, **kwargs: Any) -> Any:
+        """Reconstruct, as in Keras; callbacks see each batch."""
+        with self.single_steps():
+            return super().predict(x, *arguments, **kwargs)
 
     def _require_batches_to_compare(self, rows: int) -> None:
         smallest = self.objective.smallest_batch
@@ -285,14 +321,14 @@ class Fed(Compiled):
         source = usual = None
         if whole and blocks is not None and isinstance(loop, Loop):
             usual = loop.source
-            loop.source = source = InBlocks(loop.steps, blocks)
+            loop.source = source = InBlocks(loop.at_a_time, blocks)
         try:
             if source is not None:
                 yield source.counted()
             else:
                 yield None if blocks is None else blocks.untuned_batches()
         finally:
-            if isinstance(loop, (Loop, KerasLoop)):
+            if isinstance(loop, Runner):
                 loop.end()
             if usual is not None:
                 loop.source = usual  # and let go of the arrays

@@ -60,7 +60,16 @@ class Given(NamedTuple):
             return max(0, int(self.x.cardinality())), first.shape[0] or rows
         if isinstance(self.x, keras.utils.PyDataset):
             return self.x.num_batches or 0, rows
+        if not is_arrays(self.x) and hasattr(self.x, "__len__"):
+            return len(self.x), rows  # such as PyTorch's DataLoader
+        rows = self.fitting(rows)
         return -(-size // rows), rows
+
+    def fitting(self, rows: int) -> int:
+        """Examples of a batch, no more than there are: memory is taken for all of them."""
+        if not is_arrays(self.x):
+            return rows
+        return min(rows, *(int(a.shape[0]) for a in keras.tree.flatten(self.x)))
 
 
 def given(x: Any, y: Any, weight: Any, prefix: str = "") -> Given:
@@ -99,6 +108,7 @@ def batches_in_order(
         rows: Examples of a batch.
         steps: After so many Keras is to stop.
     """
+    rows = data.fitting(rows)
     if data.on_disk:
         return Runs(data.packed(), rows, 0, shuffle=False, first_epoch=0).untuned_batches()
     if steps or not is_arrays(data.x) or _replicated(model):

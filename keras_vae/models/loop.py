@@ -10,79 +10,75 @@ Floor 4.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
 from keras_vae.models import update
+from keras_vae.models.executions import Logs, Runner, is_dense
 from keras_vae.models.sources import Source, Stream
+from keras_vae.models.xla import Program, XlaChoice
 
 __all__ = ["Loop"]
 
-Logs = dict[str, Any]
 
-
-class Loop:
+class Loop(Runner):
     """Runs up to so many steps of a model on an iterator of batches.
 
-    Batches and noise are made outside of the program: the noise has the numbers of Keras's own
-    loop. XLA compiles anew for each shape, and batches are stacked, so that those of another
-    size than the first are left to that loop.
+    Batches and noise are made outside of the program: the noise has the numbers of single
+    steps. XLA compiles anew for each shape, and batches are stacked, so that those of another
+    size than the first are single steps.
 
     Args:
         model: A compiled `BoundModel`.
-        steps: Steps of one execution.
-        plain: Keras's own function `iterator -> logs`.
+        steps: Steps of one execution, at most.
+        at_a_time: Steps of one call of the program, at most.
+        step: One step, `batch -> logs`.
+        choice: The model's choice of XLA.
         xla: Whether XLA compiles the loop.
-        insist: Whether a model that XLA cannot compile is an error; else TensorFlow runs it.
     """
 
     def __init__(
         self,
         model: Any,
         steps: int,
-        plain: Callable[[Any], Logs],
+        at_a_time: int,
+        step: Program,
         *,
+        choice: XlaChoice,
         xla: bool,
-        insist: bool,
     ) -> None:
-        self.source: Source = Stream(steps)
-        self.steps = steps
+        super().__init__(steps, step, model.state.has_failed)
+        self.source: Source = Stream(at_a_time)
+        self.at_a_time = at_a_time
+        self.program = Program(self._run_steps, choice, xla=xla)
         self._model = model
-        self._plain = plain
-        self._may_do_without = xla and not insist
-        self._run = tf.function(self._run_steps, autograph=False, jit_compile=xla)
         # Here and not with the source, of which each training may have its own: traced once.
         self._draw = tf.function(self._drawn, autograph=False)
         # All at once: with a call for each it took two steps of a small net, not half a step.
         self._read = tf.function(self._values, autograph=False)
 
-    def __call__(self, iterator: Any) -> Logs:
-        """Run steps until an execution is full or the data ends.
-
-        Raises:
-            StopIteration: If there is no data left.
-        """
-        if not (isinstance(iterator, tf.data.Iterator) and _is_dense(iterator.element_spec)):
-            return self._plain(iterator)
-        logs: Logs = {}
-        left = self.steps
-        while left:
+    def run(self, iterator: Any, limit: int) -> tuple[int, Logs]:
+        if not (isinstance(iterator, tf.data.Iterator) and is_dense(iterator.element_spec)):
+            return self.run_singly(iterator, limit)
+        ran, logs = 0, self._logs
+        while ran < limit:
+            left = min(limit - ran, self.at_a_time)
             count, batches, other = self.source.take(iterator, left)
             if count:
                 noise = self._draw(batches, tf.constant(count))
                 logs = self._execute(batches, noise, count)
-                if int(self._model.state.failed_step) >= 0:
-                    break
-            if other is None:
+            ran += count
+            if count and self._has_failed():
                 break
-            logs = self._plain(iter([other]))
-            left -= count + 1
-        if not logs:
-            raise StopIteration
-        return logs
+            if other is not None:
+                logs = self._step(other)
+                ran += 1
+                if self._has_failed():
+                    break
+            elif count < left:
+                break  # the data ended
+        return ran, logs
 
     def end(self) -> None:
         """End a training."""
@@ -94,7 +90,7 @@ class Loop:
         ahead = tf.function(self._model.noise_ahead, autograph=False)
         draw = ahead.get_concrete_function(spec, tf.TensorSpec([], tf.int64))
         specs = tf.nest.flatten(draw.structured_outputs)
-        arrays = [tf.TensorArray(s.dtype, self.steps, element_shape=s.shape) for s in specs]
+        arrays = [tf.TensorArray(s.dtype, self.at_a_time, element_shape=s.shape) for s in specs]
 
         def store(step: tf.Tensor, arrays: Any) -> tuple[Any, ...]:
             batch = tf.nest.map_structure(lambda t: t[step], batches)
@@ -110,32 +106,22 @@ class Loop:
     def _execute(self, batches: Any, noise: Any, count: int) -> Logs:
         logs: Logs
         before = self._snapshot()
-        try:
-            bad, logs = self._run(batches, noise, tf.constant(0), tf.constant(count))
-        except tf.errors.OpError as error:
-            if not self._may_do_without:
-                raise
-            # Nothing was run: it was not compiled.
-            warnings.warn(
-                f"XLA cannot compile this model; TensorFlow trains it without, more slowly. "
-                f"compile(jit_compile=False) spares the attempt. XLA said: "
-                f"{error.message.splitlines()[0]}",
-                stacklevel=2,
-            )
-            self._may_do_without = False
-            self._run = tf.function(self._run_steps, autograph=False)
-            bad, logs = self._run(batches, noise, tf.constant(0), tf.constant(count))
+        bad, logs = self.program(batches, noise, tf.constant(0), tf.constant(count))
         if not bad.numpy().any():
             return logs
         _restore(before)
         for step in range(count):
             before = self._snapshot()
-            bad, logs = self._run(batches, noise, tf.constant(step), tf.constant(step + 1))
+            one = tf.constant(step), tf.constant(step + 1)
+            bad, logs = self.program(batches, noise, *one)
             if bad.numpy().any():
                 _restore(before)
                 self._model.state.record(bad)
                 break
         return logs
+
+    def _has_failed(self) -> bool:
+        return bool(self._model.state.has_failed())
 
     def _snapshot(self) -> list[tuple[Any, tf.Tensor]]:
         # No copies: an update puts another tensor in the variable's place.
@@ -167,10 +153,6 @@ class Loop:
         finite = update.all_finite([v.value for v in kept if v.dtype.startswith("float")])
         of_gradients = tf.constant([name == "gradients" for name in model.state.watched])
         return bad | (of_gradients & ~finite), model.get_metrics_result()
-
-
-def _is_dense(spec: Any) -> bool:
-    return all(isinstance(s, tf.TensorSpec) for s in tf.nest.flatten(spec))
 
 
 def _restore(before: list[tuple[Any, tf.Tensor]]) -> None:

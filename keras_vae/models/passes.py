@@ -6,12 +6,9 @@ Floor 4.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import Any
 
-import tensorflow as tf
-
-__all__ = ["KerasLoop", "Pass"]
+__all__ = ["Pass"]
 
 
 class Pass:
@@ -38,25 +35,3 @@ class Pass:
             thread = threading.Thread(target=lambda _: None, args=(self._iterator,))
             self._iterator = None
             thread.start()
-
-
-class KerasLoop:
-    """Keras's own function that runs steps.
-
-    Args:
-        function: `iterator -> logs`.
-    """
-
-    def __init__(self, function: Callable[[Any], dict[str, Any]]) -> None:
-        self._function = function
-        self._pass = Pass()
-
-    def __call__(self, iterator: Any) -> dict[str, Any]:
-        """Run steps on batches."""
-        if isinstance(iterator, tf.data.Iterator):
-            self._pass.begins(iterator)
-        return self._function(iterator)
-
-    def end(self) -> None:
-        """End a training."""
-        self._pass.end()

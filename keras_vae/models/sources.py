@@ -135,7 +135,8 @@ class InBlocks(Source):
 
     def counted(self) -> tf.data.Dataset:
         """As many batches, for Keras to count and look at their structure."""
-        zeros = [tf.zeros([self._rows, *s.shape[1:]], s.dtype) for s in self._flat]
+        rows = min(self._rows, self._all.examples)
+        zeros = [tf.zeros([rows, *s.shape[1:]], s.dtype) for s in self._flat]
         batch = tf.nest.pack_sequence_as(self._all.spec, zeros)
         steps = -(-self._all.examples // self._rows)
         return tf.data.Dataset.from_tensors(batch).repeat(steps)

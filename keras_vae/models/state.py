@@ -109,6 +109,10 @@ class TrainingState(Component):
         )
         self.failed_step.assign(tf.where(first, tf.convert_to_tensor(self.step), failed_step))
 
+    def has_failed(self) -> tf.Tensor:
+        """Whether a step failed, as a boolean scalar."""
+        return tf.convert_to_tensor(self.failed_step) >= 0
+
     def forget_failure(self) -> None:
         """Start watching anew."""
         self.failed_step.assign(-1)
