@@ -41,6 +41,8 @@ class InBatches(TwoNetworks):
         batch_size: int,
         key: tf.Tensor | None = None,
         condition: Any = None,
+        *,
+        shared: bool = False,
     ) -> list[np.ndarray]:
         """Run a function over the rows of an array, compiled once under its name.
 
@@ -52,6 +54,7 @@ class InBatches(TwoNetworks):
             key: Key of the draws, such as `Stream.ENCODE.key(seed)`. Defaults to `None`, for a
                 function that draws nothing.
             condition: As the user gave it.
+            shared: Whether all batches get the same key. Defaults to `False`.
 
         Returns:
             What the function returns, for all rows, as arrays.
@@ -84,7 +87,7 @@ class InBatches(TwoNetworks):
         parts = []
         for start in range(0, len(array), batch_size):
             rows = slice(start, start + batch_size)
-            batch = tf.constant(start // batch_size)
+            batch = tf.constant(0 if shared else start // batch_size)
             arguments = [numerics.as_density(array[rows]), key, batch]
             if condition is not None:
                 arguments.append(numerics.as_density(condition[rows]))

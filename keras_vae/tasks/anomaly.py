@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_vae import numerics
+from keras_vae import estimators, numerics
 from keras_vae.arguments import require_integer
 from keras_vae.models import VAE
 from keras_vae.streams import Stream
 
-__all__ = ["anomaly_score", "attribution"]
+__all__ = ["anomaly_score", "attribution", "shared_noise"]
 
 _KINDS = ("bound", "likelihood", "reconstruction", "typicality")
+# Latents per example that are decoded at a time: not as many as the batch leaves room for, or
+# the score would depend on that.
+_CHUNK = 8
 
 
 def anomaly_score(
@@ -32,6 +35,11 @@ def anomaly_score(
     batch_size: int = 128,
 ) -> np.ndarray:
     """How unlike the training data each example is, in nats: higher is more so.
+
+    All rows share the noise of the draws, so that a row's score depends on the row and the seed
+    alone, to the rounding of float32: not on its neighbours, its place or `batch_size`. Each
+    score is as exact as with noise of its own; differences of scores are more so. Their mean is
+    less: for log p(x) of a data set use `evaluation.log_marginal`.
 
     - `"bound"`: minus the ELBO.
     - `"likelihood"`: minus the importance-weighted estimate of log p(x).
@@ -86,14 +94,18 @@ def anomaly_score(
     options: dict[str, Any] = {"samples": samples, "seed": seed, "batch_size": batch_size}
     if kind == "reconstruction":
         return -_log_likelihood(model, x, condition, elementwise=False, **options)
+    if not model.posterior.has_density:
+        raise ValueError(
+            f"kind={kind!r} needs log q(z|x), but a {type(model.posterior).__name__} posterior "
+            f"has no density. Use kind='reconstruction'."
+        )
     if kind == "bound":
-        found: np.ndarray = -model.elbo(x, condition=condition, **options)
-        return found
-    values: np.ndarray = -model.log_marginal(x, condition=condition, **options)
+        return -_bound(model, x, condition, **options)
+    values = -_log_marginal(model, x, condition, **options)
     if kind == "likelihood":
         return values
     shared = condition if np.ndim(condition) == 0 else None
-    usual = -model.log_marginal(reference, condition=shared, **options)
+    usual = -_log_marginal(model, reference, shared, **options)
     distances: np.ndarray = np.abs(values - usual.mean())
     return distances
 
@@ -108,6 +120,8 @@ def attribution(
     batch_size: int = 128,
 ) -> np.ndarray:
     """Which elements make each example unlike: the score `"reconstruction"`, by element.
+
+    Noise is that of the score: the same for all rows.
 
     Args:
         model: One whose likelihood is a product over the elements of x.
@@ -167,10 +181,7 @@ def _log_likelihood(
         params = model.posterior_params(y, condition=condition)
 
         def one(index: tf.Tensor) -> tf.Tensor:
-            own_key = numerics.fold_in(key, index)
-            noise = numerics.draw_noise(
-                model.posterior.noise_spec(), [1, tf.shape(x)[0]], own_key
-            )
+            noise = shared_noise(model, 1, tf.shape(x)[0], numerics.fold_in(key, index))
             z = model.posterior.sample_and_log_prob(params, noise, context).latents
             decoded = model.likelihood_params(z, False, condition, target)
             density = likelihood.observed_log_prob if elementwise else likelihood.log_prob
@@ -186,6 +197,75 @@ def _log_likelihood(
     x = model.checked_events(x, scored=True)
     name = f"log_likelihood {elementwise} {samples}"
     values: np.ndarray = model.in_batches(
-        name, mean, x, batch_size, Stream.ANOMALY.key(seed), condition
+        name, mean, x, batch_size, Stream.ANOMALY.key(seed), condition, shared=True
     )[0]
     return values
+
+
+def _bound(
+    model: VAE, x: Any, condition: Any, *, samples: int, seed: int, batch_size: int
+) -> np.ndarray:
+    """ELBO of each example, in nats."""
+
+    def bound(x: tf.Tensor, key: tf.Tensor, condition: Any = None) -> tuple[tf.Tensor]:
+        context = model.context(condition=model.conditions.prepared(condition, x))
+        y = model.preprocessed(x)
+        noise = {"posterior": shared_noise(model, samples, tf.shape(x)[0], key)}
+        terms = model.elbo_terms(y, y, noise, context, ())
+        kl = tf.reduce_sum(terms.kl, axis=-1)
+        return (tf.reduce_mean(terms.log_likelihood, axis=0) - kl,)
+
+    x = model.checked_events(x, scored=True)
+    values: np.ndarray = model.in_batches(
+        f"shared bound {samples}",
+        bound,
+        x,
+        batch_size,
+        Stream.ANOMALY.key(seed),
+        condition,
+        shared=True,
+    )[0]
+    return values
+
+
+def _log_marginal(
+    model: VAE, x: Any, condition: Any, *, samples: int, seed: int, batch_size: int
+) -> np.ndarray:
+    """Importance-weighted estimates of log p(x) of each example, in nats."""
+    chunk = min(samples, _CHUNK)
+
+    def log_marginal(x: tf.Tensor, key: tf.Tensor, condition: Any = None) -> tuple[tf.Tensor]:
+        condition = model.conditions.prepared(condition, x)
+        y, rows = model.preprocessed(x), tf.shape(x)[0]
+        params = model.posterior_params(y, condition=condition)
+        context, target = model.masked(model.context(condition=condition), y)
+
+        def draw(index: tf.Tensor) -> tf.Tensor:
+            noise = shared_noise(model, chunk, rows, numerics.fold_in(key, index))
+            drawn = model.posterior.sample_and_log_prob(params, noise, context)
+            decoded = model.likelihood_params(drawn.latents, False, condition, target)
+            density = model.likelihood.log_prob(decoded, target, context.mask, context)
+            return density + model.prior.log_prob(drawn.latents, context) - drawn.log_prob
+
+        found = estimators.chunked_log_mean_exp(draw, samples, chunk, rows)
+        return (tf.cast(found.value, numerics.density_dtype()),)
+
+    x = model.checked_events(x, scored=True)
+    values: np.ndarray = model.in_batches(
+        f"shared log_marginal {samples}",
+        log_marginal,
+        x,
+        batch_size,
+        Stream.ANOMALY.key(seed),
+        condition,
+        shared=True,
+    )[0]
+    return values
+
+
+def shared_noise(
+    model: VAE, samples: int, rows: tf.Tensor, key: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """Draw noise of the posterior once, for all rows: `[samples, rows, ...]` by name."""
+    drawn = numerics.draw_noise(model.posterior.noise_spec(), [samples, 1], key)
+    return {name: tf.repeat(noise, rows, axis=1) for name, noise in drawn.items()}

@@ -18,9 +18,10 @@ import sklearn.utils
 import sklearn.utils.validation
 import tensorflow as tf
 
-from keras_vae import likelihoods, networks, numerics, posteriors, preprocessors
+from keras_vae import likelihoods, networks, posteriors, preprocessors
 from keras_vae.models import VAE
 from keras_vae.streams import Stream
+from keras_vae.tasks.anomaly import shared_noise
 
 __all__ = ["VAEOutlierDetector", "VAETransformer"]
 
@@ -100,10 +101,8 @@ class _Estimator(sklearn.base.BaseEstimator):
 
         def bound(x: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor]:
             y = model.preprocessed(x)
-            shared = numerics.draw_noise(
-                model.posterior.noise_spec(), [_SAMPLES, 1], Stream.SHARED_NOISE.key(0)
-            )
-            noise = {name: tf.repeat(n, tf.shape(x)[0], axis=1) for name, n in shared.items()}
+            key = Stream.SHARED_NOISE.key(0)
+            noise = shared_noise(model, _SAMPLES, tf.shape(x)[0], key)
             terms = model.elbo_terms(y, y, {"posterior": noise}, model.context(), ())
             value = tf.reduce_mean(terms.log_likelihood, axis=0) - tf.reduce_sum(terms.kl, -1)
             return (value + model.raw_log_det(x),)
