@@ -18,6 +18,9 @@ def main() -> None:
     parser.add_argument("folder", help="new or existing")
     parser.add_argument("--signatures", nargs="+", help="what to export; default: all it can")
     parser.add_argument("--tolerance", type=float, default=1e-5, help="largest error allowed")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace files that no export wrote"
+    )
     parser.add_argument("--int8", action="store_true", help="round weights to 8 bits")
     args = parser.parse_args()
 
@@ -27,6 +30,7 @@ def main() -> None:
         args.folder,
         signatures=args.signatures,
         tolerance=args.tolerance,
+        overwrite=args.overwrite,
         int8=args.int8,
     )
     print(manifest.to_json())

@@ -18,6 +18,9 @@ def main() -> None:
     parser.add_argument("folder", help="new or existing")
     parser.add_argument("--signatures", nargs="+", help="such as decode encode; default: all")
     parser.add_argument("--tolerance", type=float, default=1e-5, help="largest error allowed")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace files that no export wrote"
+    )
     parser.add_argument("--opset", type=int, default=17, help="version of the ONNX operators")
     args = parser.parse_args()
 
@@ -27,6 +30,7 @@ def main() -> None:
         args.folder,
         signatures=args.signatures,
         tolerance=args.tolerance,
+        overwrite=args.overwrite,
         opset=args.opset,
     )
     print(manifest.to_json())

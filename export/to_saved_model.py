@@ -18,11 +18,18 @@ def main() -> None:
     parser.add_argument("folder", help="new or existing")
     parser.add_argument("--signatures", nargs="+", help="such as decode encode; default: all")
     parser.add_argument("--tolerance", type=float, default=1e-5, help="largest error allowed")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace files that no export wrote"
+    )
     args = parser.parse_args()
 
     model = keras.saving.load_model(args.model)
     manifest = exporters.export_saved_model(
-        model, args.folder, signatures=args.signatures, tolerance=args.tolerance
+        model,
+        args.folder,
+        signatures=args.signatures,
+        tolerance=args.tolerance,
+        overwrite=args.overwrite,
     )
     print(manifest.to_json())
 

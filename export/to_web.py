@@ -28,6 +28,9 @@ def main() -> None:
         "--runtime", default="cdn", help="folder of the npm package onnxruntime-web"
     )
     parser.add_argument("--tolerance", type=float, default=1e-5, help="largest error allowed")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace files that no export wrote"
+    )
     args = parser.parse_args()
 
     data = None if args.data is None else np.load(args.data)
@@ -40,6 +43,7 @@ def main() -> None:
         sample_rate=args.sample_rate,
         runtime=args.runtime,
         tolerance=args.tolerance,
+        overwrite=args.overwrite,
     )
     print(manifest.to_json())
 

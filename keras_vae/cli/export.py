@@ -81,6 +81,10 @@ def export(
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Show what converters print.")
     ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace files in the way that no export wrote."),
+    ] = False,
     modules: ImportOption = None,
     as_json: JsonOption = False,
     traceback: TracebackOption = False,
@@ -118,7 +122,7 @@ def export(
             stack.enter_context(logged("keras_vae.exporters", say))
             if verbose:
                 stack.enter_context(said())
-            manifest = function(vae, out, tolerance=tolerance, **given)
+            manifest = function(vae, out, tolerance=tolerance, overwrite=overwrite, **given)
         if as_json:
             typer.echo(manifest.to_json())
         else:

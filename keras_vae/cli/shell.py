@@ -54,8 +54,8 @@ __all__ = [
 _ERRORS = (ImportError, OSError, RuntimeError, TypeError, ValueError)
 # Arguments of loaders that are options too: `window`, or window=10.
 _NAMES = (
-    "channels|form|held_out|ignore|label|length|level|sample_rate|seconds|size|skip_bad|"
-    "stride|window"
+    "channels|form|held_out|ignore|label|length|level|overwrite|sample_rate|seconds|size|"
+    "skip_bad|stride|window"
 )
 _ARGUMENT = re.compile(rf"`(?P<quoted>{_NAMES})`|\b(?P<given>{_NAMES})=(?P<value>[\w.]*\w)")
 

@@ -161,7 +161,10 @@ def _full_errno(error: BaseException | None) -> int | None:
 def _errno_of(error: BaseException) -> int | None:
     if isinstance(error, OSError) and error.errno:
         return error.errno
-    found = re.search(r"errno[ =]+(\d+)", str(error))  # As HDF5 says it.
+    text = str(error)
+    if os.strerror(errno.ENOSPC) in text:  # As TensorFlow says it.
+        return errno.ENOSPC
+    found = re.search(r"errno[ =]+(\d+)", text)  # As HDF5 does.
     return int(found[1]) if found else None
 
 

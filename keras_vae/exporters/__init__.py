@@ -9,7 +9,13 @@ Floor 6.
 from keras_vae.exporters.checks import ExportError
 from keras_vae.exporters.keras_archive import export_keras_archive
 from keras_vae.exporters.litert import export_litert
-from keras_vae.exporters.manifest import FileEntry, Manifest, SignatureEntry, TensorEntry
+from keras_vae.exporters.manifest import (
+    FileEntry,
+    Manifest,
+    SignatureEntry,
+    TensorEntry,
+    read_manifest,
+)
 from keras_vae.exporters.onnx import export_onnx
 from keras_vae.exporters.openvino import export_openvino
 from keras_vae.exporters.saved_model import export_saved_model
@@ -28,5 +34,6 @@ __all__ = [
     "export_openvino",
     "export_saved_model",
     "export_web",
+    "read_manifest",
     "write_answers",
 ]

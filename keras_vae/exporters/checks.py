@@ -14,6 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_vae.arguments import is_integer, is_number
+from keras_vae.core.paths import local_path
 from keras_vae.models import VAE
 
 __all__ = [
@@ -83,14 +84,7 @@ def check_folder(folder: Any) -> Path:
         TypeError: If it is no path.
         ValueError: If it is empty, or a file stands there.
     """
-    if not isinstance(folder, (str, os.PathLike)):
-        raise TypeError(
-            f"`folder` must be a path. Received: folder={folder!r} of type "
-            f"{type(folder).__name__}."
-        )
-    if not os.fspath(folder):
-        raise ValueError("`folder` must not be empty. Received: folder=''.")
-    path = Path(folder)
+    path = local_path(folder, "folder")
     if path.exists() and not path.is_dir():
         raise ValueError(
             f"`folder` must be a folder, new or existing. Received: folder={str(path)!r}, "

@@ -50,6 +50,7 @@ def export_keras_archive(
     *,
     signatures: Sequence[str] | None = None,
     tolerance: float = DEFAULT_TOLERANCE,
+    overwrite: bool = False,
 ) -> Manifest:
     """Write encoder and decoder as Keras files that need no keras_vae, on any backend.
 
@@ -70,6 +71,8 @@ def export_keras_archive(
             a plain Keras model can compute; the manifest says what was left out and why.
         tolerance: Largest error allowed, as a share of the output's largest absolute value.
             Defaults to `1e-5`.
+        overwrite: Whether to replace files in the way that no export wrote, or that were
+            changed since. Defaults to `False`: they are an error.
 
     Returns:
         What was written and measured.
@@ -106,12 +109,11 @@ def export_keras_archive(
         write=_write,
         path=_path,
         served_as=lambda name: _NETWORKS[name][0],
-        marker="",
         run=_run,
         options={"backends": backends},
         verify=functools.partial(_verify, backends),
     )
-    return export(target, model, folder, tolerance, signatures, source)
+    return export(target, model, folder, tolerance, signatures, source, overwrite=overwrite)
 
 
 def _names(signatures: Any) -> list[str]:

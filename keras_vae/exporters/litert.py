@@ -38,6 +38,7 @@ def export_litert(
     signatures: Sequence[str] | None = None,
     tolerance: float = DEFAULT_TOLERANCE,
     int8: bool = False,
+    overwrite: bool = False,
 ) -> Manifest:
     """Write a model as LiteRT files, one for each signature.
 
@@ -66,6 +67,8 @@ def export_litert(
             Defaults to `1e-5`.
         int8: Whether to round weights to 8 bits: files a quarter as large, errors around
             one percent, so give the `tolerance` that you accept. Defaults to `False`.
+        overwrite: Whether to replace files in the way that no export wrote, or that were
+            changed since. Defaults to `False`: they are an error.
 
     Returns:
         What was written and measured.
@@ -104,11 +107,10 @@ def export_litert(
         write=_write,
         path=_path,
         served_as=lambda name: name,
-        marker="",
         run=_run,
         options={"int8": bool(int8)},
     )
-    return export(target, model, folder, tolerance, signatures)
+    return export(target, model, folder, tolerance, signatures, overwrite=overwrite)
 
 
 def _path(name: str) -> str:

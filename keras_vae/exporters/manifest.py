@@ -7,14 +7,21 @@ Floor 6.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_vae.core.atomic_io import tidy
+from keras_vae.core.locks import locked
+from keras_vae.core.paths import local_path
+from keras_vae.exporters.json_fields import typed
 from keras_vae.exporters.onnx_variants import VariantEntry
 from keras_vae.models import VAE
 
@@ -25,12 +32,19 @@ __all__ = [
     "TensorEntry",
     "artefacts",
     "file_entries",
+    "file_entry",
+    "known_files",
     "merged",
+    "parsed",
+    "read_manifest",
     "weights_sha256",
 ]
 
 NAME = "manifest.json"
+#: Seconds that one export waits for another to put its files in place.
+PATIENCE = 60.0
 _FORMAT = 1
+_EMPTY: dict[str, Any] = {"format": _FORMAT, "targets": {}}
 _CHUNK = 1 << 20
 
 
@@ -120,53 +134,113 @@ class Manifest:
         return json.dumps(dataclasses.asdict(self), indent=2)
 
 
-def merged(folder: Path, manifest: Manifest | None = None) -> str:
+def read_manifest(folder: str | os.PathLike[str]) -> dict[str, Manifest]:
+    """Read the manifest of a folder of exports.
+
+    If an export was killed while it moved its files into place, the rest is moved first, so
+    that the manifest and the files agree.
+
+    Args:
+        folder: As given to an exporter.
+
+    Returns:
+        Name of each target -> what was written and measured; empty if there is no manifest.
+
+    Raises:
+        ValueError: If the manifest is not as exporters write it.
+
+    Example:
+    >>> import tempfile
+    >>> from keras_vae import exporters
+    >>> exporters.read_manifest(tempfile.mkdtemp())
+    {}
+    """
+    place = local_path(folder, "folder")
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(place / NAME, "export", seconds=PATIENCE))
+        except TimeoutError:
+            raise
+        except OSError:  # No folder, or one that is only to be read.
+            return parsed(place)
+        tidy(place)
+        return parsed(place)
+
+
+def parsed(folder: Path) -> dict[str, Manifest]:
+    """Read a folder's manifest as it is; see `read_manifest`."""
+    return {
+        target: typed(Manifest, entry, f"targets.{target}")
+        for target, entry in _content(folder)["targets"].items()
+    }
+
+
+def known_files(manifests: Mapping[str, Manifest]) -> dict[str, FileEntry]:
+    """All files that exporters wrote, by their path from the manifest's folder."""
+    return {path: entry for found in manifests.values() for path, entry in found.files.items()}
+
+
+def merged(folder: Path, manifest: Manifest, *, overwrite: bool = False) -> str:
     """Return the text of a folder's `manifest.json`, with one target's entry replaced.
 
     Args:
         folder: That of the export; the entries of other targets there are kept.
-        manifest: The new entry. Defaults to `None`: only checks that there can be one.
+        manifest: The new entry.
+        overwrite: Whether to replace what exporters did not write. Defaults to `False`.
 
     Raises:
         ValueError: If there is a `manifest.json` that exporters did not write.
     """
-    path = folder / NAME
-    content: dict[str, Any] = {"format": _FORMAT, "targets": {}}
-    if path.exists():
-        try:
-            content = json.loads(path.read_text("utf-8"))
-            ours = content["format"] == _FORMAT and isinstance(content["targets"], dict)
-        except (OSError, KeyError, TypeError, ValueError):
-            ours = False
-        if not ours:
-            raise ValueError(
-                f"`folder` holds a {NAME!r} that exporters did not write and do not "
-                f"overwrite. Received: folder={str(folder)!r}. Choose another folder."
-            )
-    if manifest is not None:
-        content["targets"][manifest.target] = dataclasses.asdict(manifest)
-    return json.dumps(content, indent=2) + "\n"
+    content = dict(_EMPTY)
+    with contextlib.suppress(*([ValueError] if overwrite else [])):
+        parsed(folder)
+        content = _content(folder)
+    targets = {**content["targets"], manifest.target: dataclasses.asdict(manifest)}
+    return json.dumps({**content, "targets": targets}, indent=2) + "\n"
 
 
-def artefacts(folder: Path, target: str) -> set[str]:
-    """Files and folders that a target's earlier export left in a folder, by its manifest."""
+def artefacts(manifest: Manifest | None) -> set[str]:
+    """Files and folders of an export, by its manifest."""
+    files = manifest.files if manifest is not None else {}
+    return {path.split("/", maxsplit=1)[0] for path in files}
+
+
+def _content(folder: Path) -> dict[str, Any]:
     path = folder / NAME
-    if not path.exists():
-        return set()
-    entry = json.loads(path.read_text("utf-8"))["targets"].get(target, {})
-    found = {s["path"] for s in entry.get("signatures", {}).values()}
-    found |= {name for name in entry.get("files", {}) if "/" not in name}
-    return {name for name in found if (folder / name).exists()}
+    if not os.path.lexists(path):
+        return dict(_EMPTY)
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, RecursionError, ValueError) as error:
+        raise _not_ours(folder, "it is no JSON") from error
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise _not_ours(folder, f"its `format` is not {_FORMAT}")
+    if not isinstance(content.get("targets"), dict):
+        raise _not_ours(folder, "its `targets` are no object")
+    try:
+        for target, entry in content["targets"].items():
+            typed(Manifest, entry, f"targets.{target}")
+    except ValueError as error:
+        raise _not_ours(folder, str(error)) from error
+    return content
+
+
+def _not_ours(folder: Path, why: str) -> ValueError:
+    return ValueError(
+        f"`folder` holds a {NAME!r} that is not as exporters write it: {why}. Received: "
+        f"folder={str(folder)!r}. Choose another folder, or replace it by overwrite=True."
+    )
 
 
 def file_entries(root: Path, artefact: str) -> dict[str, FileEntry]:
     """Hash a file, or all files of a folder, by their paths from `root`."""
     start = root / artefact
     files = [start] if start.is_file() else sorted(p for p in start.rglob("*") if p.is_file())
-    return {p.relative_to(root).as_posix(): _file_entry(p) for p in files}
+    return {p.relative_to(root).as_posix(): file_entry(p) for p in files}
 
 
-def _file_entry(path: Path) -> FileEntry:
+def file_entry(path: Path) -> FileEntry:
+    """Hash a file."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_CHUNK):

@@ -43,6 +43,7 @@ def export_onnx(
     tolerance: float = DEFAULT_TOLERANCE,
     opset: int = OPSET,
     variants: Sequence[str] = (),
+    overwrite: bool = False,
 ) -> Manifest:
     """Write a model as ONNX files, one for each signature.
 
@@ -64,6 +65,8 @@ def export_onnx(
         variants: Smaller files to write too, where they are smaller: `"fp16"`, networks in
             half precision, and `"int8"`, weights of matrix products in 8 bits. They differ
             more; error, size and speed are in the manifest. Defaults to `()`: none.
+        overwrite: Whether to replace files in the way that no export wrote, or that were
+            changed since. Defaults to `False`: they are an error.
 
     Returns:
         What was written and measured.
@@ -98,13 +101,12 @@ def export_onnx(
         write=_write,
         path=_path,
         served_as=lambda name: name,
-        marker="",
         run=_run,
         packages=("onnx", "tf2onnx"),
         options={"opset": opset},
         variants=check_variants(variants),
     )
-    return export(target, model, folder, tolerance, signatures)
+    return export(target, model, folder, tolerance, signatures, overwrite=overwrite)
 
 
 def _path(name: str) -> str:

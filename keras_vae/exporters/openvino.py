@@ -36,6 +36,7 @@ def export_openvino(
     *,
     signatures: Sequence[str] | None = None,
     tolerance: float = DEFAULT_TOLERANCE,
+    overwrite: bool = False,
 ) -> Manifest:
     """Write a model as OpenVINO files, a folder for each signature.
 
@@ -57,6 +58,8 @@ def export_openvino(
             can run; the manifest says what was left out and why.
         tolerance: Largest error allowed, as a share of the output's largest absolute value.
             Defaults to `1e-5`.
+        overwrite: Whether to replace files in the way that no export wrote, or that were
+            changed since. Defaults to `False`: they are an error.
 
     Returns:
         What was written and measured.
@@ -96,12 +99,11 @@ def export_openvino(
         write=_write,
         path=lambda name: name,
         served_as=lambda name: name,
-        marker=_FILE,
         run=_run,
         packages=("openvino",),
         options=_PRECISION,
     )
-    return export(target, model, folder, tolerance, signatures)
+    return export(target, model, folder, tolerance, signatures, overwrite=overwrite)
 
 
 def _convert(signature: Signature) -> tuple[bytes, bytes]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from keras_vae.core.atomic_io import tidy
 from keras_vae.exporters import manifest as manifests
 from keras_vae.exporters.checks import (
     FOREIGN_ERRORS,
@@ -33,7 +34,7 @@ from keras_vae.exporters.onnx_variants import Variants, write_variants
 from keras_vae.exporters.precision import Portable, portable
 from keras_vae.exporters.signature import Signature, TensorInfo
 from keras_vae.exporters.signatures import check_signatures
-from keras_vae.exporters.staging import check_replaceable, publish, staging
+from keras_vae.exporters.staging import check_replaceable, known, publish, staging
 from keras_vae.exporters.verify import Measured, verify
 from keras_vae.models import VAE
 from keras_vae.models.describing import described
@@ -55,7 +56,6 @@ class Target(NamedTuple):
         write: Writes what was converted, by signature, into a folder.
         path: Signature -> the file or folder that holds it.
         served_as: Signature -> its name in there.
-        marker: A file that each of these folders holds; `""` if they are files.
         run: Returns a command that uses the export.
         packages: Modules whose versions matter, besides TensorFlow, Keras and NumPy.
         options: For the manifest.
@@ -70,7 +70,6 @@ class Target(NamedTuple):
     write: Callable[[Mapping[str, Any], Sequence[Signature], Path], None]
     path: Callable[[str], str]
     served_as: Callable[[str], str]
-    marker: str
     run: Callable[[Sequence[Signature]], str]
     packages: tuple[str, ...] = ()
     options: Mapping[str, Any] = {}
@@ -87,6 +86,7 @@ def export(
     signatures: Sequence[str] | None = None,
     source: Portable | None = None,
     left_out: Mapping[str, str] | None = None,
+    overwrite: bool = False,
 ) -> Manifest:
     """Export a model to a target.
 
@@ -100,6 +100,8 @@ def export(
         source: What leaves, if not the model's signatures as they are. Defaults to `None`.
         left_out: What the caller found that the target cannot run -> why, for the manifest.
             Defaults to `None`: nothing.
+        overwrite: Whether to replace what is in the way and no export wrote. Defaults to
+            `False`: it is an error.
 
     Returns:
         What was written and measured.
@@ -113,16 +115,17 @@ def export(
     check_tolerance(tolerance)
     path = check_folder(folder)
     check_signatures(model, signatures)
-    manifests.merged(path)
+    tidy(path)
+    known(path, overwrite=overwrite)
     with _naming(target), staging(path) as stage:
         portable_model = portable(model, signatures) if source is None else source
         converted, unsupported = _converted(target, portable_model, signatures is not None)
         chosen = [s for s in portable_model.signatures if s.name in converted]
         if signatures is None:
             _check_decodes(target, chosen, unsupported)
-        for artefact in _artefacts(target, chosen):
-            marker = "" if artefact in target.extras else target.marker
-            check_replaceable(path / artefact, marker)
+        if not overwrite:
+            files = manifests.known_files(known(path, overwrite=False))
+            check_replaceable(path, _artefacts(target, chosen), files)
         _written(target, converted, chosen, stage)
         _LOG.info("Verifying in a fresh process: %s", ", ".join(s.name for s in chosen))
         measured = _measured(target, stage, chosen, tolerance)
@@ -147,10 +150,8 @@ def export(
             tolerance,
             stage,
         )
-        (stage / manifests.NAME).write_text(manifests.merged(path, manifest), "utf-8")
-        artefacts = [*_artefacts(target, chosen), *_paths(variants)]
-        old = manifests.artefacts(path, target.name) - set(artefacts)
-        publish(stage, path, [*artefacts, *sorted(old), manifests.NAME])
+        names = [*_artefacts(target, chosen), *_paths(variants)]
+        publish(stage, path, manifest, names, overwrite=overwrite)
     return manifest
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_vae.core.atomic_io import temporary_folder
 from keras_vae.exporters.checks import UnsupportedError
 from keras_vae.exporters.ops import PYTHON_OPS, graph_nodes, missing_op
 from keras_vae.exporters.recurrence import unrolled
@@ -65,16 +65,16 @@ def saved_graph(signature: Signature, target: str, key: str) -> Iterator[Path]:
             raise missing_op(node.op, node.name, target, signature)
     module = tf.Module()
     module.used = list(concrete.variables)
-    with tempfile.TemporaryDirectory(prefix="keras-vae-") as folder:
+    with temporary_folder() as folder:
         try:
-            tf.saved_model.save(module, folder, signatures={key: concrete})
+            tf.saved_model.save(module, str(folder), signatures={key: concrete})
         except AssertionError as error:  # So TensorFlow reports resources it cannot track.
             raise UnsupportedError(
                 f"The model uses a resource that {target} cannot hold, such as a lookup "
                 f"table. Use tensors and variables in its place. Nothing was written."
             ) from error
-        _simplify(Path(folder) / _FILE)
-        yield Path(folder)
+        _simplify(folder / _FILE)
+        yield folder
 
 
 def _simplify(path: Path) -> None:

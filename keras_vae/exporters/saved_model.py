@@ -34,6 +34,7 @@ def export_saved_model(
     *,
     signatures: Sequence[str] | None = None,
     tolerance: float = DEFAULT_TOLERANCE,
+    overwrite: bool = False,
 ) -> Manifest:
     """Write a model as a SavedModel that needs neither keras_vae nor Keras.
 
@@ -49,6 +50,8 @@ def export_saved_model(
         signatures: What to export. Defaults to `None`: all that the model has.
         tolerance: Largest error allowed, as a share of the output's largest absolute value.
             Defaults to `1e-5`.
+        overwrite: Whether to replace files in the way that no export wrote, or that were
+            changed since. Defaults to `False`: they are an error.
 
     Returns:
         What was written and measured.
@@ -81,12 +84,11 @@ def export_saved_model(
         write=functools.partial(_write, model_name=model_name),
         path=lambda name: _FOLDER,
         served_as=lambda name: name,
-        marker="saved_model.pb",
         run=_run,
         options={"serve": serving.serving_command(model_name)},
         extras=serving.FILES,
     )
-    return export(target, model, folder, tolerance, signatures)
+    return export(target, model, folder, tolerance, signatures, overwrite=overwrite)
 
 
 def _convert(signature: Signature) -> Any:

@@ -18,6 +18,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.arguments import is_integer
+from keras_vae.core.atomic_io import write_bytes
+from keras_vae.core.paths import local_path
 from keras_vae.exporters.checks import check_model
 from keras_vae.exporters.dtypes import DTYPES, check_dtype
 from keras_vae.exporters.precision import portable
@@ -135,7 +137,8 @@ def write_answers(
         raise ValueError(f"`rows` must be an integer >= 1. Received: rows={rows!r}.")
     (asked,) = portable(model, [signature]).signatures
     inputs = asked.probe(rows)
-    Path(path).write_bytes(answers_bytes(signature, inputs, asked.evaluate(inputs)))
+    answers = answers_bytes(signature, inputs, asked.evaluate(inputs))
+    write_bytes(local_path(path), answers)
 
 
 def answers_bytes(

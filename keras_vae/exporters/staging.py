@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all.
+"""The folder of an export: drafts beside what is there, which is replaced if it is ours.
 
 Floor 6.
 """
@@ -6,110 +6,114 @@ Floor 6.
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import logging
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["check_replaceable", "publish", "staging"]
+from keras_vae.core import atomic_io
+from keras_vae.core.locks import locked
+from keras_vae.exporters import manifest as manifests
+from keras_vae.exporters.manifest import FileEntry, Manifest, file_entry
 
-# From linux/fcntl.h and linux/fs.h.
-_AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
+__all__ = ["check_replaceable", "foreign", "known", "publish", "staging"]
 
-
-def check_replaceable(path: Path, marker: str) -> None:
-    """Raise a ValueError if something stands at `path` that is no earlier export.
-
-    Args:
-        path: Where the export is to go.
-        marker: A file that every such export holds; `""` if the export is a file itself.
-    """
-    if not os.path.lexists(path) or (path / marker).is_file():
-        return
-    if path.is_dir() and not any(path.iterdir()):
-        return
-    raise ValueError(
-        f"`folder` already holds {path.name!r}, which is no export of this kind and is not "
-        f"overwritten. Received: folder={str(path.parent)!r}. Choose another folder."
-    )
+_LOG = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
 def staging(folder: Path) -> Iterator[Path]:
-    """Make a temporary folder inside `folder`, which is made too if it does not exist.
-
-    Inside, not beside it: `folder` may be a file system of its own, and only within one can
-    files be moved into place in one step.
-
-    Args:
-        folder: Where the files are to be published.
-
-    Yields:
-        The temporary folder. It is removed at the end; so are folders made for it, if they
-        are empty then.
+    """Make a folder for drafts, as `atomic_io.staging` does.
 
     Raises:
         ValueError: If the folder cannot be made or written to.
     """
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
+    with contextlib.ExitStack() as stack:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            stage = Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
+            stage = stack.enter_context(atomic_io.staging(folder))
         except OSError as error:
             raise ValueError(
                 f"`folder` must be writable. Received: folder={str(folder)!r} "
                 f"({error.strerror})."
             ) from error
-        try:
-            yield stage
-        finally:
-            shutil.rmtree(stage, ignore_errors=True)
-    finally:
-        for path in missing:
-            with contextlib.suppress(OSError):
-                path.rmdir()
+        yield stage
 
 
-def publish(stage: Path, folder: Path, names: Sequence[str]) -> None:
-    """Move files or folders from the stage into place, all of them or none.
+def check_replaceable(
+    folder: Path, names: Iterable[str], known: Mapping[str, FileEntry]
+) -> None:
+    """Raise a ValueError if something in the way of an export is not ours.
 
-    What stood there before is left in the stage.
+    Args:
+        folder: Where it is to go.
+        names: Files and folders that it consists of.
+        known: What exporters wrote there, by path.
     """
-    with contextlib.ExitStack() as undo:
-        for name in names:
-            _swap(stage / name, folder / name)
-            undo.callback(_swap, stage / name, folder / name)
-        undo.pop_all()
+    taken = [path for name in names for path in foreign(folder, name, known)]
+    if taken:
+        others = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
+        raise ValueError(
+            f"`folder` holds {taken[0]!r}{others}, which no export wrote, or which was changed "
+            f"since, and which is not replaced. Received: folder={str(folder)!r}. Choose "
+            f"another folder, or replace it by overwrite=True."
+        )
 
 
-def _swap(a: Path, b: Path) -> None:
-    """Exchange two paths of one file system, of which one may be missing: its own inverse."""
-    if not os.path.lexists(b):
-        a.rename(b)
-    elif not os.path.lexists(a):
-        b.rename(a)
-    elif not _exchange(a, b):
-        # Elsewhere than on Linux there is no folder `b` for an instant.
-        aside = a.with_name(f"{a.name}.aside")
-        b.rename(aside)
-        try:
-            a.rename(b)
-        except OSError:
-            aside.rename(b)
-            raise
-        aside.rename(a)
+def foreign(folder: Path, name: str, known: Mapping[str, FileEntry]) -> list[str]:
+    """Paths at and below a name that are not as an exporter wrote them.
+
+    Empty folders are nobody's.
+
+    Args:
+        folder: That of an export.
+        name: Of a file or folder in it.
+        known: What exporters wrote there, by path.
+    """
+    start = folder / name
+    if not os.path.lexists(start):
+        return []
+    plain = start.is_dir() and not start.is_symlink()
+    found = sorted(start.rglob("*")) if plain else [start]
+    paths = [p for p in found if p.is_symlink() or not p.is_dir()]
+    names = {path: path.relative_to(folder).as_posix() for path in paths}
+    return [names[path] for path in paths if not _is_ours(path, known.get(names[path]))]
 
 
-def _exchange(a: Path, b: Path) -> bool:
-    # POSIX cannot rename onto a folder that is not empty. Linux can exchange the two in one
-    # step, so that there is a whole export in place at any time, even if power fails.
-    try:
-        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
-    except (AttributeError, OSError, TypeError):
+def _is_ours(path: Path, entry: FileEntry | None) -> bool:
+    if entry is None or path.is_symlink() or not path.is_file():
         return False
-    paths = os.fsencode(a), os.fsencode(b)
-    return bool(renameat2(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE) == 0)
+    return path.stat().st_size == entry.bytes and file_entry(path) == entry
+
+
+def known(folder: Path, *, overwrite: bool) -> dict[str, Manifest]:
+    """Read the manifest of a folder; one that is not ours counts as none if it is replaced."""
+    with contextlib.suppress(*([ValueError] if overwrite else [])):
+        return manifests.parsed(folder)
+    return {}
+
+
+def publish(
+    stage: Path, folder: Path, manifest: Manifest, names: Sequence[str], *, overwrite: bool
+) -> None:
+    """Put an export and its manifest in place in one switch, one export at a time.
+
+    Args:
+        stage: Holds the files.
+        folder: Where they belong.
+        manifest: What is recorded of them.
+        names: Files and folders.
+        overwrite: Whether to replace what is not ours.
+    """
+    with locked(folder / manifests.NAME, "export", seconds=manifests.PATIENCE):
+        earlier = known(folder, overwrite=overwrite)
+        files = manifests.known_files(earlier)
+        if not overwrite:
+            check_replaceable(folder, names, files)
+        old = sorted(manifests.artefacts(earlier.get(manifest.target)) - set(names))
+        kept = [name for name in old if foreign(folder, name, files)]
+        if kept:
+            _LOG.warning("Left as it is, for it was changed: %s.", ", ".join(kept))
+        text = manifests.merged(folder, manifest, overwrite=overwrite)
+        (stage / manifests.NAME).write_text(text, "utf-8")
+        removed = [name for name in old if name not in kept]
+        atomic_io.publish(stage, folder, [*names, *removed, manifests.NAME])

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from keras_vae.core.paths import local_path
 from keras_vae.exporters.checks import UnsupportedError, check_model, reason_of
 from keras_vae.exporters.explorer import TIMES, Options, check_explorable, describe
 from keras_vae.exporters.manifest import Manifest
@@ -67,6 +68,7 @@ def export_web(
     title: str | None = None,
     runtime: str | os.PathLike[str] = "cdn",
     tolerance: float = DEFAULT_TOLERANCE,
+    overwrite: bool = False,
 ) -> Manifest:
     """Write a page that decodes latents in the browser as sliders move.
 
@@ -93,6 +95,8 @@ def export_web(
             which is copied (14 MB): the page then works offline. Defaults to `"cdn"`.
         tolerance: Largest error allowed, as a share of the output's largest absolute value.
             Defaults to `1e-5`.
+        overwrite: Whether to replace files in the way that no export wrote, or that were
+            changed since. Defaults to `False`: they are an error.
 
     Returns:
         What was written and measured.
@@ -130,7 +134,6 @@ def export_web(
         write=write,
         path=lambda name: _FOLDER,
         served_as=lambda name: name,
-        marker=_DESCRIPTION,
         run=lambda signatures: f"python -m http.server --directory {_FOLDER}",
         packages=("onnx", "tf2onnx"),
         options={
@@ -140,14 +143,18 @@ def export_web(
         },
     )
     if isinstance(model.prior, StandardNormal):
-        return export(target, model, folder, tolerance, ["decode"])
+        return export(target, model, folder, tolerance, ["decode"], overwrite=overwrite)
     try:
-        return export(target, model, folder, tolerance, ["decode", "generate"])
+        return export(
+            target, model, folder, tolerance, ["decode", "generate"], overwrite=overwrite
+        )
     except UnsupportedError as error:
         # Without a button that samples, then.
         why = {"generate": reason_of(error)}
         target = target._replace(write=functools.partial(write, left_out=why))
-        return export(target, model, folder, tolerance, ["decode"], left_out=why)
+        return export(
+            target, model, folder, tolerance, ["decode"], left_out=why, overwrite=overwrite
+        )
 
 
 def _runtime(runtime: Any) -> _Runtime:
@@ -164,7 +171,8 @@ def _runtime(runtime: Any) -> _Runtime:
         )
     if os.fspath(runtime) == "cdn":
         return _Runtime(_VERSION, None)
-    for source in (Path(runtime), Path(runtime) / "dist"):
+    place = local_path(runtime, "runtime")
+    for source in (place, place / "dist"):
         if (source / _SCRIPT).is_file() and (source / _WASM).is_file():
             with (source / _SCRIPT).open(encoding="utf-8") as file:
                 found = re.search(r"ONNX Runtime Web v([\w.-]+)", file.read(1000))

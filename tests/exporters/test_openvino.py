@@ -155,7 +155,7 @@ def test_folders_of_others_stay(tmp_path):
     (tmp_path / "decode").mkdir()
     (tmp_path / "decode" / "notes.txt").write_text("mine")
     before = contents(tmp_path)
-    with pytest.raises(ValueError, match="is no export of this kind"):
+    with pytest.raises(ValueError, match="which no export wrote"):
         export_decoder(make_model(), tmp_path)
     assert contents(tmp_path) == before
 

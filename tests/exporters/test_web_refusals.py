@@ -69,6 +69,6 @@ def test_a_bad_export_leaves_a_good_one(tmp_path, likelihood):
 def test_a_folder_of_somebody_else_is_kept(tmp_path):
     (tmp_path / "web").mkdir()
     (tmp_path / "web" / "index.html").write_text("mine")
-    with pytest.raises(ValueError, match="is no export of this kind"):
+    with pytest.raises(ValueError, match="which no export wrote"):
         exporters.export_web(make_model(), tmp_path)
     assert set(contents(tmp_path)) == {"web", "web/index.html"}

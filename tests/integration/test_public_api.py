@@ -118,6 +118,7 @@ PUBLIC = {
         "export_openvino",
         "export_saved_model",
         "export_web",
+        "read_manifest",
         "write_answers",
     ],
     "keras_vae.flows": [
