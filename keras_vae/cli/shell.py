@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import json
 import logging
+import math
 import os
 import re
 import sys
@@ -247,10 +248,21 @@ def _schema(model: VAE) -> Schema | None:
     return None if preprocessor is None else preprocessor.schema
 
 
+def spelled(value: Any) -> Any:
+    """Put words in place of infinities and NaN, for which JSON has no numbers."""
+    if isinstance(value, dict):
+        return {name: spelled(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [spelled(item) for item in value]
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
 def show(facts: dict[str, Any], as_json: bool) -> None:
     """Print facts as JSON, or as a table."""
     if as_json:
-        typer.echo(json.dumps(facts, indent=2))
+        typer.echo(json.dumps(spelled(facts), indent=2, allow_nan=False))
         return
     from rich.console import Console
 

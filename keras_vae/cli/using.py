@@ -30,6 +30,7 @@ from keras_vae.cli.shell import (
     one_line_errors,
     progress,
     show,
+    spelled,
     writer,
 )
 from keras_vae.core.atomic_io import writing
@@ -77,6 +78,8 @@ def score(
     traceback: TracebackOption = False,
 ) -> None:
     """Score how unlike the training data examples are, in nats: .csv, .json or .npy.
+
+    Examples beyond all numbers have the score inf, "Infinity" in .json, and are anomalies.
 
     For instance:
         keras-vae score new.csv --model people.keras --out scores.csv --reference people.csv \
@@ -314,7 +317,7 @@ def _write_columns(
     values = {name: np.asarray(column).tolist() for name, column in columns.items()}
     with writing(target) as draft, draft.open("w", encoding="utf-8", newline="") as file:
         if target.suffix == ".json":
-            json.dump(values, file)
+            json.dump(spelled(values), file, allow_nan=False)
         else:
             writer = csv.writer(file)
             writer.writerow(values)

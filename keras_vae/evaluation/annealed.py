@@ -16,6 +16,7 @@ from keras_vae.evaluation.annealing import adapted_steps, anneal, sigmoid_schedu
 from keras_vae.evaluation.blocks import in_blocks
 from keras_vae.evaluation.likelihood import LogMarginal
 from keras_vae.models import VAE
+from keras_vae.models.extremes import without_nan
 from keras_vae.streams import Stream
 
 __all__ = ["Bracket", "ais", "bdmc"]
@@ -114,9 +115,9 @@ def ais(
 
     def block(x: Any, condition: Any, seed: int) -> tuple[np.ndarray, ...]:
         name = f"ais {chains} {temperatures} {leapfrogs}"
-        return tuple(
-            model.in_batches(name, compute, x, batch_size, Stream.AIS.key(seed), condition)
-        )
+        key = Stream.AIS.key(seed)
+        found = model.in_batches(name, compute, x, batch_size, key, condition)
+        return without_nan(model, found[0], -np.inf), without_nan(model, found[1], 0.0)
 
     label = "annealing" if progress else None
     values, effective = in_blocks(block, x, condition, block=batch_size, seed=seed, label=label)

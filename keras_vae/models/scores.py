@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras_vae import estimators, numerics
 from keras_vae.arguments import require_integer
 from keras_vae.models.batching import ROWS, InBatches
+from keras_vae.models.extremes import capped, without_nan
 from keras_vae.models.raw_units import check_raw, raw_log_det
 from keras_vae.streams import Stream
 
@@ -48,7 +49,8 @@ class Scores(InBatches):
             batch_size: Examples at a time. Defaults to `1024`.
 
         Returns:
-            `[examples]`, or a tuple of two such arrays.
+            `[examples]`, or a tuple of two such arrays. Of examples so extreme that numbers
+            leave float32 on the way the bound is `-inf`.
 
         Raises:
             ValueError: If x is bad, or the posterior has no density; with `raw`, if x are
@@ -62,7 +64,8 @@ class Scores(InBatches):
             condition = self.conditions.prepared(condition, x)
             y = self.preprocessed(x)
             noise = self.draw_noise(y, key, samples)
-            terms = self.elbo_terms(y, y, noise, self.context(condition=condition), ())
+            context = self.context(condition=condition)
+            terms = self.elbo_terms(capped(y), y, noise, context, ())
             kl = tf.reduce_sum(terms.kl, axis=-1)
             bound = tf.reduce_mean(terms.log_likelihood, axis=0) - kl
             return bound + self.raw_log_det(x) if raw else bound, kl
@@ -70,6 +73,7 @@ class Scores(InBatches):
         x = self._scored_events(x, raw)
         name = f"elbo {samples} {raw}"
         bound, kl = self.in_batches(name, elbo, x, batch_size, Stream.ELBO.key(seed), condition)
+        bound, kl = without_nan(self, bound, -np.inf), without_nan(self, kl, np.inf)
         return (bound, kl) if return_kl else bound
 
     def log_marginal(
@@ -101,7 +105,7 @@ class Scores(InBatches):
             batch_size: Examples at a time. Defaults to `128`.
 
         Returns:
-            `[examples]`, or a tuple of two such arrays.
+            `[examples]`, or a tuple of two such arrays; `-inf` as from `elbo`.
 
         Raises:
             ValueError: If x is bad, `samples < 1`, or the posterior has no density; with
@@ -118,7 +122,7 @@ class Scores(InBatches):
         ) -> tuple[tf.Tensor, tf.Tensor]:
             condition = self.conditions.prepared(condition, x)
             y = self.preprocessed(x)
-            params = self.posterior_params(y, condition=condition)
+            params = self.posterior_params(capped(y), condition=condition)
 
             def draw(index: tf.Tensor) -> tf.Tensor:
                 key_of_chunk = numerics.fold_in(key, index)
@@ -133,6 +137,7 @@ class Scores(InBatches):
         value, effective = self.in_batches(
             name, log_marginal, x, batch_size, Stream.LOG_MARGINAL.key(seed), condition
         )
+        value, effective = without_nan(self, value, -np.inf), without_nan(self, effective, 0.0)
         return (value, effective) if return_effective else value
 
     def impute(

@@ -5,6 +5,7 @@ Floor 6.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import tensorflow as tf
 from keras_vae import estimators, numerics
 from keras_vae.arguments import require_integer
 from keras_vae.models import VAE
+from keras_vae.models.extremes import capped, representable, without_nan
 from keras_vae.streams import Stream
 
 __all__ = ["anomaly_score", "attribution", "shared_noise"]
@@ -60,11 +62,12 @@ def anomaly_score(
         batch_size: Examples at a time. Defaults to `128`.
 
     Returns:
-        `[examples]`.
+        `[examples]`; `inf`, which is above any threshold, for examples so extreme that their
+        numbers leave float32. Never NaN.
 
     Raises:
         ValueError: If x is bad, `kind` is unknown, the posterior has no density where one is
-            needed, or `reference` is missing or not wanted.
+            needed, or `reference` is missing, not wanted or has infinite scores.
 
     Example:
     >>> model = keras_vae.VAE(
@@ -92,22 +95,48 @@ def anomaly_score(
         )
     require_integer("samples", samples)
     options: dict[str, Any] = {"samples": samples, "seed": seed, "batch_size": batch_size}
-    if kind == "reconstruction":
-        return -_log_likelihood(model, x, condition, elementwise=False, **options)
-    if not model.posterior.has_density:
+    if kind != "reconstruction" and not model.posterior.has_density:
         raise ValueError(
             f"kind={kind!r} needs log q(z|x), but a {type(model.posterior).__name__} posterior "
             f"has no density. Use kind='reconstruction'."
         )
-    if kind == "bound":
-        return -_bound(model, x, condition, **options)
-    values = -_log_marginal(model, x, condition, **options)
-    if kind == "likelihood":
+
+    def score(x: Any, condition: Any) -> np.ndarray:
+        if kind == "reconstruction":
+            return -_log_likelihood(model, x, condition, elementwise=False, **options)
+        if kind == "bound":
+            return -_bound(model, x, condition, **options)
+        return -_log_marginal(model, x, condition, **options)
+
+    values = _tolerant(model, x, lambda x: score(x, condition))
+    if kind != "typicality":
         return values
     shared = condition if np.ndim(condition) == 0 else None
-    usual = -_log_marginal(model, reference, shared, **options)
+    usual = _tolerant(model, reference, lambda x: score(x, shared))
+    if not np.isfinite(usual).all():
+        raise ValueError(
+            f"`reference` must have finite scores. Received: an infinite one in row "
+            f"{np.flatnonzero(~np.isfinite(usual))[0]}. Leave such examples out."
+        )
     distances: np.ndarray = np.abs(values - usual.mean())
     return distances
+
+
+def _tolerant(model: VAE, x: Any, score: Callable[[Any], np.ndarray]) -> np.ndarray:
+    """Scores, infinite for examples that leave float32."""
+    array = x if hasattr(x, "dtype") and hasattr(x, "__array__") else np.asarray(x)
+    if np.shape(array)[1:] != model.raw_shape or not np.issubdtype(array.dtype, np.number):
+        return score(x)  # which says what is wrong
+    fits = representable(model, array)
+    if fits.all():
+        return without_nan(model, score(x), np.inf)
+    if not fits.any():
+        return np.full(len(array), np.inf, "float32")
+    # Another example stands in for each, so that conditions keep their places.
+    standing = np.where(fits, np.arange(len(array)), np.flatnonzero(fits)[0])
+    values = without_nan(model, score(np.asarray(array)[standing]), np.inf)
+    values[~fits] = np.inf
+    return values
 
 
 def attribution(
@@ -132,7 +161,8 @@ def attribution(
         batch_size: Examples at a time. Defaults to `128`.
 
     Returns:
-        Nats, `[examples, *event_shape]`; summed over the event they are the score.
+        Nats, `[examples, *event_shape]`; summed over the event they are the score. Elements
+        that leave float32 get `inf`.
 
     Raises:
         ValueError: If x is bad, or the likelihood is no product over the elements.
@@ -158,7 +188,9 @@ def attribution(
             f"Received: {type(model.likelihood).__name__} with arguments under which it is not."
         )
     options: dict[str, Any] = {"samples": samples, "seed": seed, "batch_size": batch_size}
-    return -_log_likelihood(model, x, condition, elementwise=True, **options)
+    return _tolerant(
+        model, x, lambda x: -_log_likelihood(model, x, condition, elementwise=True, **options)
+    )
 
 
 def _log_likelihood(
@@ -178,7 +210,7 @@ def _log_likelihood(
         condition = model.conditions.prepared(condition, x)
         y = model.preprocessed(x)
         context, target = model.masked(model.context(condition=condition), y)
-        params = model.posterior_params(y, condition=condition)
+        params = model.posterior_params(capped(y), condition=condition)
 
         def one(index: tf.Tensor) -> tf.Tensor:
             noise = shared_noise(model, 1, tf.shape(x)[0], numerics.fold_in(key, index))
@@ -211,7 +243,7 @@ def _bound(
         context = model.context(condition=model.conditions.prepared(condition, x))
         y = model.preprocessed(x)
         noise = {"posterior": shared_noise(model, samples, tf.shape(x)[0], key)}
-        terms = model.elbo_terms(y, y, noise, context, ())
+        terms = model.elbo_terms(capped(y), y, noise, context, ())
         kl = tf.reduce_sum(terms.kl, axis=-1)
         return (tf.reduce_mean(terms.log_likelihood, axis=0) - kl,)
 
@@ -237,7 +269,7 @@ def _log_marginal(
     def log_marginal(x: tf.Tensor, key: tf.Tensor, condition: Any = None) -> tuple[tf.Tensor]:
         condition = model.conditions.prepared(condition, x)
         y, rows = model.preprocessed(x), tf.shape(x)[0]
-        params = model.posterior_params(y, condition=condition)
+        params = model.posterior_params(capped(y), condition=condition)
         context, target = model.masked(model.context(condition=condition), y)
 
         def draw(index: tf.Tensor) -> tf.Tensor:

@@ -8,17 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from keras_vae.arguments import require_integer
-from keras_vae.geometry import poincare
+from keras_vae.geometry import paths, poincare
 from keras_vae.models import VAE
 
 __all__ = ["direction", "edit", "interpolate"]
 
 _PATHS = ("geodesic", "linear", "spherical")
-# Angles below which sines are the angles themselves.
-_SMALL = 1e-6
 
 
 def interpolate(
@@ -38,6 +35,10 @@ def interpolate(
     - `"spherical"`: angle and length change evenly, so that the way between draws of a standard
       normal in many dimensions stays where such draws are.
 
+    Between opposite points of a sphere, where all great circles are equally long, the way goes
+    by the axis along which the start is shortest. A code at the origin has no direction: the
+    spherical way from or to it is straight.
+
     Args:
         model: Any model.
         start: `[pairs, *raw_shape]`.
@@ -51,7 +52,7 @@ def interpolate(
 
     Raises:
         ValueError: If x are bad or not equally many, `path` is unknown, or the latents have
-            no such path.
+            no such path, as on a sphere of one dimension, which is two points.
 
     Example:
     >>> model = keras_vae.VAE(
@@ -78,7 +79,7 @@ def interpolate(
         )
     condition = model.conditions.check("condition", condition, len(start))
     first, last = (model.encode(x, condition=condition) for x in (start, end))
-    shares = np.linspace(0, 1, steps, dtype="float32")[:, None]
+    shares = np.linspace(0, 1, steps, dtype="float32")
     z = np.stack([_way(model, a, b, shares, path) for a, b in zip(first, last)])
     given = None if condition is None else np.repeat(condition, steps, axis=0)
     x = model.decode(z.reshape(-1, *z.shape[2:]), condition=given)
@@ -176,42 +177,22 @@ def _require_vectors(model: VAE) -> None:
 
 
 def _way(model: VAE, a: np.ndarray, b: np.ndarray, shares: np.ndarray, path: str) -> np.ndarray:
-    """Latents from a to b, `[steps, latent_dim]`."""
+    """Latents from a to b, `[steps, *latent_shape]`; the ends are a and b themselves."""
     space = model.posterior.space
     curvature = getattr(model.posterior, "curvature", None)
+    ends = a.ravel(), b.ravel()
     if path == "spherical" or (path == "geodesic" and space == "points of the unit sphere"):
-        return _spherical(a, b, shares)
-    if path == "geodesic" and curvature is not None and space == poincare.space(curvature):
-        return _hyperbolic(a, b, shares, curvature)
-    if path == "geodesic" and space != "real vectors":
+        way = paths.spherical(*ends, shares)
+    elif path == "geodesic" and curvature is not None and space == poincare.space(curvature):
+        way = paths.hyperbolic(*ends, shares, curvature)
+    elif path == "geodesic" and space != "real vectors":
         raise ValueError(
             f"path='geodesic' needs latents that are real vectors, or points of a sphere or a "
             f"ball. Received: latents that are {space}. Use path='linear'."
         )
-    straight: np.ndarray = (1 - shares) * a + shares * b
-    return straight
-
-
-def _spherical(a: np.ndarray, b: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    lengths = [np.linalg.norm(z) for z in (a, b)]
-    units = [z / max(length, np.finfo("float32").tiny) for z, length in zip((a, b), lengths)]
-    angle = np.arccos(np.clip(np.dot(*units), -1, 1))
-    if angle < _SMALL:
-        weights = 1 - shares, shares
     else:
-        weights = tuple(np.sin(share * angle) / np.sin(angle) for share in (1 - shares, shares))
-    length = (1 - shares) * lengths[0] + shares * lengths[1]
-    way: np.ndarray = length * (weights[0] * units[0] + weights[1] * units[1])
-    return way.astype("float32")
-
-
-def _hyperbolic(
-    a: np.ndarray, b: np.ndarray, shares: np.ndarray, curvature: float
-) -> np.ndarray:
-    # Move the ball so that a is its centre, where geodesics are straight, and back.
-    seen = poincare.logarithm(
-        poincare.translate(tf.constant(-a)[None], tf.constant(b)[None], curvature), curvature
-    )
-    ends = poincare.exponential(tf.constant(shares) * seen, curvature)
-    way: np.ndarray = poincare.translate(tf.constant(a)[None], ends, curvature).numpy()
+        along = shares.reshape(-1, 1)
+        way = (1 - along) * ends[0] + along * ends[1]
+    way = way.reshape(len(shares), *a.shape).astype("float32")
+    way[0], way[-1] = a, b
     return way

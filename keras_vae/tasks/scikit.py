@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from keras_vae import likelihoods, networks, posteriors, preprocessors
 from keras_vae.models import VAE
+from keras_vae.models.extremes import capped, without_nan
 from keras_vae.streams import Stream
 from keras_vae.tasks.anomaly import shared_noise
 
@@ -78,7 +79,7 @@ class _Estimator(sklearn.base.BaseEstimator):
                 seed=seed,
             )
             self.model_.compile(keras.optimizers.Adam(self.learning_rate))
-            self._train(rows)
+            self._train(_held(rows))
         return rows
 
     def _checked(self, X: Any) -> np.ndarray:
@@ -92,7 +93,7 @@ class _Estimator(sklearn.base.BaseEstimator):
         """Evidence lower bound of each row in nats, of raw columns: higher is more normal.
 
         The draws of q(z|x) use the same noise for all rows, so that a row's score depends on
-        nothing but the row.
+        nothing but the row. It is `-inf` for rows whose numbers leave float32.
         """
         return self._bounds(self._checked(X))
 
@@ -103,12 +104,12 @@ class _Estimator(sklearn.base.BaseEstimator):
             y = model.preprocessed(x)
             key = Stream.SHARED_NOISE.key(0)
             noise = shared_noise(model, _SAMPLES, tf.shape(x)[0], key)
-            terms = model.elbo_terms(y, y, {"posterior": noise}, model.context(), ())
+            terms = model.elbo_terms(capped(y), y, {"posterior": noise}, model.context(), ())
             value = tf.reduce_mean(terms.log_likelihood, axis=0) - tf.reduce_sum(terms.kl, -1)
             return (value + model.raw_log_det(x),)
 
-        found: np.ndarray = model.in_batches("shared noise", bound, X, 1024)[0]
-        return found.astype("float64")
+        found = model.in_batches("shared noise", bound, _held(X), 1024)[0]
+        return without_nan(model, found.astype("float64"), -np.inf)
 
 
 class VAETransformer(
@@ -253,7 +254,7 @@ class VAEOutlierDetector(sklearn.base.OutlierMixin, _Estimator):
                 continue
             if first:
                 bounds = self._bounds(rows)
-                kept = rows[bounds >= np.quantile(bounds, self.contamination)]
+                kept = rows[bounds >= _share_below(bounds, self.contamination)]
                 standardization.adapt(kept)
             self.model_.fit(
                 kept,
@@ -270,7 +271,7 @@ class VAEOutlierDetector(sklearn.base.OutlierMixin, _Estimator):
                 f"`contamination` must be in (0, 0.5]. Received: {self.contamination}."
             )
         bounds = self._bounds(self._fit(X))
-        self.offset_ = float(np.percentile(bounds, 100 * self.contamination))
+        self.offset_ = _share_below(bounds, self.contamination)
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:
@@ -280,6 +281,28 @@ class VAEOutlierDetector(sklearn.base.OutlierMixin, _Estimator):
     def predict(self, X: Any) -> np.ndarray:
         """-1 for outliers, 1 for others, `[examples]`."""
         return np.where(self.decision_function(X) < 0, -1, 1)
+
+
+def _held(rows: np.ndarray) -> np.ndarray:
+    """Rows within what float32 holds: beyond it, all values are equally extreme."""
+    largest = float(np.finfo("float32").max)
+    held: np.ndarray = np.clip(rows, -largest, largest)
+    return held
+
+
+def _share_below(bounds: np.ndarray, share: float) -> float:
+    """The finite number below which that share of the bounds lies, infinite ones too.
+
+    Raises:
+        ValueError: If no bound is finite.
+    """
+    finite = bounds[np.isfinite(bounds)]
+    if not len(finite):
+        raise ValueError(
+            "Rows must have finite bounds. Received: rows none of which has one. Lower the "
+            "learning rate, or leave out columns of values near the largest float."
+        )
+    return float(np.quantile(np.where(np.isfinite(bounds), bounds, finite.min() - 1), share))
 
 
 @contextmanager
