@@ -255,9 +255,9 @@ class VampPrior(Prior):
 
     def adapt(self, x: np.ndarray, context: Context) -> None:
         rows = np.asarray(x, "float64")[: self.components]
-        rows = np.where(np.isnan(rows), np.nanmean(rows), rows)
-        values = self.pseudo_inputs.numpy()
-        values[: len(rows)] = rows
+        values, observed = self.pseudo_inputs.numpy(), ~np.isnan(rows)
+        filler = rows[observed].mean() if observed.any() else values[: len(rows)]
+        values[: len(rows)] = np.where(observed, rows, filler)
         self.pseudo_inputs.assign(self._within_support(tf.constant(values)))
 
     def noise_spec(self) -> dict[str, NoiseSpec]:

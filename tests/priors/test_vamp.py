@@ -173,6 +173,13 @@ def test_missing_values_of_examples_are_filled(rng):
     np.testing.assert_array_equal(p.pseudo_inputs, expected)
 
 
+def test_examples_of_which_nothing_is_known_leave_the_start():
+    p = built(posteriors.DiagonalNormal(2), components=2)
+    before = p.pseudo_inputs.numpy()
+    p.adapt(np.full([2, 4], np.nan), Context())
+    np.testing.assert_array_equal(p.pseudo_inputs, before)
+
+
 def test_it_goes_with_any_posterior_that_can_be_evaluated():
     assert VampPrior().why_not(posteriors.RelaxedBernoulli(3)) is None
     reason = VampPrior().why_not(posteriors.Deterministic(3))
