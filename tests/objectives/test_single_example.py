@@ -98,6 +98,23 @@ def test_evaluate_averages_over_rows_and_does_not_penalise_a_last_batch_of_one(
     np.testing.assert_allclose(loss(objective, x), expected, rtol=1e-5)
 
 
+# Warns that neither NCCL nor a GPU is there.
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+def test_replicas_do_not_penalise_one_example_among_them_all(mirrored, make_vae, digits):
+    with mirrored.scope():
+        vae = make_vae(objective=COMPARING["DIPVAE-ii"][0]())
+        vae.compile("sgd")
+
+    def penalty(rows):
+        logs = vae.evaluate(rows, batch_size=2, verbose=0, return_dict=True)
+        return logs["loss"] + logs["elbo"]
+
+    # One example on each of the two: they are compared.
+    of_two = penalty(digits[:2])
+    assert of_two > 0.1
+    assert penalty(digits[:3]) == pytest.approx(2 / 3 * of_two, rel=1e-4)
+
+
 @every_comparing
 def test_fit_refuses_batches_of_one(name, make_vae, digits):
     vae = make_vae(objective=COMPARING[name][0]())
