@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from keras_vae.exporters import Manifest
     from keras_vae.models import VAE
 
-__all__ = ["export"]
+__all__ = ["Target", "export"]
 
 
 class Target(enum.StrEnum):
@@ -56,8 +56,9 @@ def export(
         bool, typer.Option("--dry-run", help="Only show what would be exported.")
     ] = False,
     tolerance: Annotated[
-        float, typer.Option(help="Largest error allowed, as a share of the output's scale.")
-    ] = 1e-5,
+        float | None,
+        typer.Option(help="Largest error allowed, as a share of the output's scale."),
+    ] = None,
     opset: Annotated[int | None, typer.Option(help="onnx: version of the operators.")] = None,
     variants: Annotated[
         str | None, typer.Option(help="onnx: smaller files too: fp16,int8.")
@@ -67,6 +68,9 @@ def export(
     ] = None,
     data: Annotated[
         str | None, typer.Option(help="web: .npy of examples, or .npz of x and condition.")
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="web: a name for each label, such as cat,dog.")
     ] = None,
     title: Annotated[str | None, typer.Option(help="web: of the page.")] = None,
     vocabulary: Annotated[
@@ -82,9 +86,9 @@ def export(
         bool, typer.Option("--verbose", help="Show what converters print.")
     ] = False,
     overwrite: Annotated[
-        bool,
+        bool | None,
         typer.Option("--overwrite", help="Replace files in the way that no export wrote."),
-    ] = False,
+    ] = None,
     modules: ImportOption = None,
     as_json: JsonOption = False,
     traceback: TracebackOption = False,
@@ -100,10 +104,13 @@ def export(
         function = getattr(exporters, f"export_{to}")
         options = {
             "signatures": names,
+            "tolerance": tolerance,
+            "overwrite": overwrite,
             "opset": opset,
             "variants": variants.split(",") if variants else None,
             "int8": int8,
             "data": None if data is None else array(data, "--data"),
+            "labels": labels.split(",") if labels else None,
             "title": title,
             "vocabulary": vocabulary,
             "sample_rate": sample_rate,
@@ -122,7 +129,7 @@ def export(
             stack.enter_context(logged("keras_vae.exporters", say))
             if verbose:
                 stack.enter_context(said())
-            manifest = function(vae, out, tolerance=tolerance, overwrite=overwrite, **given)
+            manifest = function(vae, out, **given)
         if as_json:
             typer.echo(manifest.to_json())
         else:

@@ -1,13 +1,18 @@
 """The scripts in `export/` on a tiny model, as a user would run them."""
 
+import inspect
 import json
 import pathlib
+import re
 import runpy
 import subprocess
 import sys
 
 import pytest
 
+from keras_vae import exporters
+from keras_vae.cli.export import Target, export
+from keras_vae.cli.export_script import options_of
 from tests.exporters.support import make_model
 
 EXPORT = pathlib.Path(__file__).parents[2] / "export"
@@ -23,7 +28,9 @@ def saved(tmp_path_factory):
 
 def run(script, monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", [str(script), *map(str, arguments)])
-    runpy.run_path(str(script), run_name="__main__")
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(script), run_name="__main__")
+    return ended.value.code
 
 
 def check(printed, folder, target):
@@ -32,9 +39,42 @@ def check(printed, folder, target):
 
 
 def test_to_onnx(saved, tmp_path, monkeypatch, capsys):
-    run(EXPORT / "to_onnx.py", monkeypatch, saved, tmp_path / "out", "--opset", "15")
+    words = [saved, tmp_path / "out", "--opset", "15", "--signatures", "decode", "encode"]
+    assert run(EXPORT / "to_onnx.py", monkeypatch, *words) == 0
     check(capsys.readouterr().out, tmp_path / "out", "onnx")
-    assert (tmp_path / "out" / "decode.onnx").is_file()
+    found = {path.name for path in (tmp_path / "out").glob("*.onnx")}
+    assert found == {"decode.onnx", "encode.onnx"}
+
+
+@pytest.mark.parametrize("target", Target)
+def test_function_shell_and_script_have_the_same_options(monkeypatch, capsys, target):
+    function = getattr(exporters, f"export_{target}")
+    model, folder, *taken = inspect.signature(function).parameters
+    assert (model, folder) == ("model", "folder")
+    assert set(options_of(target)) == set(taken)
+    script = EXPORT / f"to_{target}.py"
+    assert run(script, monkeypatch, "--help") == 0
+    shown = {
+        name.replace("-", "_") for name in re.findall(r"--(\w[\w-]*)", capsys.readouterr().out)
+    }
+    assert shown - {"help", "import", "dry_run", "verbose", "traceback"} == set(taken)
+    # No defaults but the function's own.
+    assert not re.search(r"default|argparse", script.read_text())
+
+
+@pytest.mark.parametrize("target", Target)
+def test_defaults_are_those_of_the_function(target):
+    shell = inspect.signature(export).parameters
+    assert {name: shell[name].default for name in options_of(target)} == dict.fromkeys(
+        options_of(target)
+    )
+
+
+def test_scripts_refuse_in_one_line(saved, tmp_path, monkeypatch, capsys):
+    words = [saved, tmp_path / "out", "--opset", "99"]
+    assert run(EXPORT / "to_onnx.py", monkeypatch, *words) == 1
+    said = capsys.readouterr().err.strip().splitlines()
+    assert "`opset` must be an integer from 13 to 18" in said[-1]
 
 
 @pytest.mark.thorough
