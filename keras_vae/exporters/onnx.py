@@ -148,13 +148,15 @@ def to_proto(signature: Signature, opset: int, further: Mapping[str, str] | None
             raise _failed(signature, [*errors, str(error)]) from error
     # tf2onnx reports success for ops that it does not know, and leaves them as they are.
     for node in _nodes(proto.graph):
-        if not onnx.defs.has(node.op_type, opset, node.domain):
+        known = onnx.defs.has(node.op_type, opset, node.domain)
+        if not known or onnx.defs.get_schema(node.op_type, opset, node.domain).deprecated:
             raise missing_op(node.op_type, node.name, f"ONNX opset {opset}", signature)
         if node.op_type.startswith("Random"):
             # With it each session draws the same.
             kept = [a for a in node.attribute if a.name != "seed"]
             del node.attribute[:]
             node.attribute.extend(kept)
+    _keep_captured(proto, signature)
     order = list(signature.outputs)
     outputs = sorted(proto.graph.output, key=lambda value: order.index(value.name))
     del proto.graph.output[:]
@@ -168,6 +170,18 @@ def to_proto(signature: Signature, opset: int, further: Mapping[str, str] | None
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise _failed(signature, [*errors, str(error)]) from error
     return proto
+
+
+def _keep_captured(proto: Any, signature: Signature) -> None:
+    """Make constants of the tensors that a layer holds, which tf2onnx makes inputs of."""
+    from onnx import numpy_helper
+
+    values = {inner.name: outer for outer, inner in signature.concrete.graph.captures}
+    for value in list(proto.graph.input):
+        if value.name not in signature.inputs and value.name in values:
+            array = values[value.name].numpy()
+            proto.graph.initializer.append(numpy_helper.from_array(array, value.name))
+            proto.graph.input.remove(value)
 
 
 def _failed(signature: Signature, reasons: Sequence[str]) -> UnsupportedError:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from keras_vae.exporters.onnx_conv import transposed_convolution
+from keras_vae.exporters.onnx_resize import resize_cubic, resize_linear, resize_nearest
 from keras_vae.exporters.onnx_tensor import Tensor
 from keras_vae.exporters.ops import in_network
 
@@ -339,6 +340,9 @@ _FORMULAS: dict[str, Formula] = {
     "MatrixSetDiagV3": _set_diagonal,
     "MatrixTriangularSolve": _triangular_solve,
     "MulNoNan": _pure(lambda x, y: _unless_zero(y, x * y)),
+    "ResizeBicubic": resize_cubic,
+    "ResizeBilinear": resize_linear,
+    "ResizeNearestNeighbor": resize_nearest,
     "Select": _select,
     "SelectV2": _select,
     "Sigmoid": _sigmoid,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ __all__ = ["export_saved_model"]
 # TensorFlow Serving wants a numbered version, and asks for this name if given none.
 _FOLDER = "1"
 _SERVING_DEFAULT = "serving_default"
+# In such paths TensorFlow does not find what it wrote.
+_PATTERN = re.compile(r"\[.*\]|\\")
 
 
 def export_saved_model(
@@ -77,7 +80,14 @@ def export_saved_model(
     >>> manifest.signatures["decode"].outputs["x"].shape
     (None, 4)
     """
-    model_name = serving.serving_name(check_folder(folder))
+    path = check_folder(folder)
+    if _PATTERN.search(str(path)):
+        raise ValueError(
+            f"`folder` must have no '[...]' and no backslash in its path: TensorFlow takes "
+            f"them for a pattern and finds no weights there. Received: folder={str(path)!r}. "
+            f"Choose another folder."
+        )
+    model_name = serving.serving_name(path)
     target = Target(
         name="saved_model",
         convert=_convert,

@@ -35,9 +35,13 @@ def latents(rows, seed=0):
     return np.random.default_rng(seed).normal(size=[rows, 3]).astype("float32")
 
 
+def onnx_session(source):
+    """A file's path, or its bytes, opened by ONNX Runtime."""
+    return onnxruntime.InferenceSession(source, providers=["CPUExecutionProvider"])
+
+
 def onnx_decode(path, z):
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return session.run(["x"], {"z": z})[0]
+    return onnx_session(path).run(["x"], {"z": z})[0]
 
 
 def contents(folder):
@@ -130,6 +134,8 @@ class Table(likelihoods.Normal):
 
     def mean(self, params):
         if not hasattr(self, "table"):
-            pairs = tf.lookup.KeyValueTensorInitializer(tf.constant([0]), tf.constant([1.5]))
-            self.table = tf.lookup.StaticHashTable(pairs, 0.0)
+            with tf.init_scope():
+                keys, values = tf.constant([0]), tf.constant([1.5])
+                pairs = tf.lookup.KeyValueTensorInitializer(keys, values)
+                self.table = tf.lookup.StaticHashTable(pairs, 0.0)
         return super().mean(params) + self.table.lookup(tf.constant([0]))

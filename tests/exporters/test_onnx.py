@@ -385,3 +385,21 @@ def test_unknown_variants(tmp_path):
     with pytest.raises(ValueError, match=r"`variants` must be of \['fp16', 'int8'\]"):
         export_decoder(make_model(), tmp_path / "out", variants=["fp8"])
     assert list(tmp_path.iterdir()) == []
+
+
+class Shift(keras.layers.Layer):
+    """Holds a tensor that is neither a weight nor in its config."""
+
+    def build(self, shape):
+        self.offset = tf.constant([1.0, 2.0, 3.0])
+
+    def call(self, z):
+        return z + self.offset
+
+
+def test_tensors_that_layers_hold(tmp_path):
+    layers = [keras.Input((3,)), Shift(), keras.layers.Normalization(mean=1.0, variance=2.0)]
+    model = make_model(decoder=keras.Sequential([*layers, keras.layers.Dense(8)]))
+    export_decoder(model, tmp_path)
+    names = [value.name for value in onnx.load(tmp_path / "decode.onnx").graph.input]
+    assert names == ["z"]

@@ -4,13 +4,12 @@ import itertools
 
 import keras
 import numpy as np
-import onnxruntime
 import pytest
 
 from keras_vae import exporters, networks
 from keras_vae.exporters.onnx import to_proto
 from keras_vae.exporters.signature import Signature, TensorInfo
-from tests.exporters.support import latents, make_model, onnx_decode
+from tests.exporters.support import latents, make_model, onnx_decode, onnx_session
 
 # A hundred roundings of float32: what the exporter itself allows by default.
 TOLERANCE = 1e-5
@@ -49,9 +48,7 @@ def largest_error(layer, shape, opset=18):
         weight.assign(0.1 + 0.3 * rng.normal(size=weight.shape))
     signature = signature_of(network, shape)
     proto = to_proto(signature, opset)
-    session = onnxruntime.InferenceSession(
-        proto.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
+    session = onnx_session(proto.SerializeToString())
     errors = []
     for inputs, wanted in signature.cases.values():
         (got,) = session.run(["x"], inputs)

@@ -110,6 +110,21 @@ def whole(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["a[b]", "a[b]/c", "a\\b"])
+def test_paths_that_tensorflow_takes_for_patterns(tmp_path, name):
+    with pytest.raises(ValueError, match=r"no '\[...\]' and no backslash in its path"):
+        exporters.export_saved_model(make_model(), tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", ["a[b", "a*b", "a?b", "a b", "ü 漢", "a%20b#c"])
+def test_paths_with_other_signs(tmp_path, name):
+    for export in (exporters.export_saved_model, exporters.export_onnx):
+        export(make_model(), tmp_path / name, signatures=["decode"])
+    assert (tmp_path / name / "1" / "saved_model.pb").is_file()
+
+
 def test_serves_all_signatures(whole):
     model, folder, manifest = whole
     assert list(manifest.signatures) == list(signatures.NAMES[:6])
