@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -168,6 +168,15 @@ class Compiled(Saved):
             self._in_one_program, self._under_xla, self.steps_per_execution = chosen[:3]
             self._at_a_time = at_a_time
             self.train_function = self.test_function = None
+
+    def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Make the weights of metrics, as Keras does for replicas; the target may be x."""
+        if data_batch is not None:
+            x, y, weight = keras.utils.unpack_x_y_sample_weight(data_batch)
+            if y is None:
+                y = x["x"] if isinstance(x, Mapping) else x
+            data_batch = x, y, weight
+        super()._symbolic_build(iterator=iterator, data_batch=data_batch)
 
     def make_train_function(self, force: bool = False) -> None:
         """Make the function that runs steps of training."""

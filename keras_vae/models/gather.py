@@ -1,4 +1,4 @@
-"""Bringing the terms of all replicas together, for objectives that compare examples.
+"""Terms and examples of all replicas, for what depends on more than one example.
 
 Floor 4.
 """
@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from keras_vae.terms import ElboTerms
 
-__all__ = ["gather_terms", "local_part"]
+__all__ = ["gather_terms", "local_part", "with_stand_ins"]
 
 # Fields whose first axis is the batch; in all others it is the second.
 _BATCH_FIRST = ("kl", "x", "posterior_params")
@@ -41,3 +41,26 @@ def local_part(values: tf.Tensor | None, terms: ElboTerms) -> tf.Tensor | None:
     sizes = replica.all_gather(size[None], axis=0)
     start = tf.reduce_sum(sizes[: replica.replica_id_in_sync_group])
     return values[start : start + size]
+
+
+def with_stand_ins(tensors: Any) -> Any:
+    """Give a replica that has no examples the first ones of the others.
+
+    The last batch of a pass may have fewer examples than there are replicas. Layers that
+    normalise by statistics of the batch have none of an empty one: NaN in their moving
+    averages, which are means over replicas.
+
+    Args:
+        tensors: Nested tensors, `[batch, ...]`.
+
+    Returns:
+        The same, or of a replica without examples the stand-ins, without gradients.
+    """
+    replica = tf.distribute.get_replica_context()
+
+    def filled(tensor: tf.Tensor) -> tf.Tensor:
+        first = replica.all_gather(tf.stop_gradient(tensor[:1]), axis=0)
+        wanted = tf.where(tf.shape(tensor)[0] == 0, tf.shape(first)[0], 0)
+        return tf.concat([tensor, first[:wanted]], axis=0)
+
+    return tf.nest.map_structure(filled, tensors)

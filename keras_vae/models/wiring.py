@@ -12,7 +12,9 @@ import keras
 import tensorflow as tf
 
 from keras_vae import numerics
+from keras_vae.models import update
 from keras_vae.models.conditions import attach, repeated
+from keras_vae.models.gather import with_stand_ins
 from keras_vae.models.heads import attach_head, features_of, require_layer
 from keras_vae.models.sequences import next_params, write_sequence
 from keras_vae.models.training import BoundModel
@@ -238,13 +240,17 @@ class TwoNetworks(BoundModel):
     ) -> tf.Tensor:
         """Parameters that a network and its head make of an input."""
         network = getattr(self, role)
+        rows = tf.shape(x)[0]
+        replicated = training and update.number_of_replicas() > 1
+        if replicated:
+            x, options = with_stand_ins((x, options))
         with tf.name_scope(role):
             features = network(x, training=training, **options)
         # At once: the other network may share layers with this one.
         self.added_losses.take(network)
         params = numerics.as_density(head(features, training=training))
         self.added_losses.take(head)
-        return params
+        return params[:rows] if replicated else params
 
     def _decoder_input(
         self, z: tf.Tensor, condition: tf.Tensor | None

@@ -42,8 +42,10 @@ def train(model, x, batch_size, optimizer=None, epochs=2, **compile_options):
     return model.fit(dataset, epochs=epochs, verbose=0).history
 
 
-# Warns that neither NCCL nor a GPU is there; the batches of 10 examples leave a last one of 4.
+# Warns that neither NCCL nor a GPU is there; the batches of 10 examples leave a last one of 4,
+# or of 1, which leaves nothing to the second replica.
 @pytest.mark.filterwarnings("ignore:.*:UserWarning")
+@pytest.mark.parametrize("examples", [pytest.param(34, marks=pytest.mark.thorough), 31])
 @pytest.mark.parametrize(
     "objective",
     [
@@ -54,11 +56,14 @@ def train(model, x, batch_size, optimizer=None, epochs=2, **compile_options):
             lambda: keras_vae.objectives.InfoVAE(0.5, 20.0), marks=pytest.mark.thorough
         ),
         lambda: keras_vae.objectives.TCVAE(4.0, data_size=34),
+        pytest.param(
+            lambda: keras_vae.objectives.DIPVAE(10.0, 10.0), marks=pytest.mark.thorough
+        ),
     ],
-    ids=["ELBO", "IWAE", "SpreadLatents", "InfoVAE", "TCVAE"],
+    ids=["ELBO", "IWAE", "SpreadLatents", "InfoVAE", "TCVAE", "DIPVAE"],
 )
-def test_two_replicas_make_the_single_device_update(digits, mirrored, objective):
-    x = digits[:34]
+def test_two_replicas_make_the_single_device_update(digits, mirrored, objective, examples):
+    x = digits[:examples]
     alone, together = make(objective=objective()), make(mirrored, objective=objective())
     assert largest_difference(weights_of(alone), weights_of(together)) == 0
     expected = train(alone, x, 10)
@@ -67,6 +72,36 @@ def test_two_replicas_make_the_single_device_update(digits, mirrored, objective)
     for name, values in expected.items():
         np.testing.assert_allclose(history[name], values, rtol=1e-5, err_msg=name)
     assert int(together.state.step.numpy()) == int(alone.state.step) == 8
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+def test_batch_statistics_of_an_empty_replica_are_those_of_the_others(digits, mirrored):
+    keras.utils.set_random_seed(0)
+    with mirrored.scope():
+        vae = keras_vae.VAE(
+            encoder=keras_vae.networks.ConvEncoder([4], batch_normalization=True),
+            decoder=keras_vae.networks.ConvDecoder([4], batch_normalization=True),
+            posterior=keras_vae.posteriors.DiagonalNormal(3),
+            likelihood=keras_vae.likelihoods.Normal("optimal"),
+            event_shape=(8, 8, 1),
+        )
+        vae.compile("adam", metrics=[keras.metrics.MeanSquaredError()])
+    x = digits[:21]
+    history = vae.fit(x, batch_size=10, epochs=2, verbose=0, validation_data=x).history
+    assert all(np.isfinite(values).all() for values in history.values())
+    assert all(np.isfinite(w).all() for w in vae.get_weights())
+    logs = vae.evaluate(x, batch_size=10, verbose=0, return_dict=True)
+    assert np.isfinite(list(logs.values())).all()
+    assert int(vae.state.step.numpy()) == 6
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+def test_steps_of_an_execution_are_kept_on_replicas(digits, mirrored):
+    vae = make(mirrored)
+    with mirrored.scope():
+        vae.compile(sgd(), steps_per_execution=3)
+    vae.fit(digits[:80], batch_size=10, steps_per_epoch=5, epochs=2, verbose=0)
+    assert int(vae.state.step.numpy()) == 10
 
 
 @pytest.mark.filterwarnings("ignore:.*:UserWarning")
