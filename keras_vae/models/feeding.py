@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_vae import numerics
@@ -37,6 +38,7 @@ from keras_vae.models.guard import FiniteGuard
 from keras_vae.models.loop import Loop
 from keras_vae.models.sources import InBlocks
 from keras_vae.models.state import TrainingState
+from keras_vae.models.workers import agree_on_size, agree_on_weights, examples_of_all
 from keras_vae.posteriors import Posterior
 from keras_vae.preprocessors import Preprocessor
 from keras_vae.priors import Prior
@@ -167,7 +169,7 @@ class Fed(Compiled):
         if not is_arrays(x) and not isinstance(x, keras.utils.PyDataset):
             kwargs.setdefault("shuffle", False)  # Keras warns of its own default for streams
         self.objective.check(size)
-        self.state.data_size.assign(size)
+        self.state.data_size.assign(agree_on_size(self.distribute_strategy, size, x))
         self._adapt(x, y)
         steps, rows = data.steps_of_epoch(size, batch_size)
         self._require_batches_to_compare(rows)
@@ -348,22 +350,28 @@ class Fed(Compiled):
         if part is None or not part.adapt_rows or int(self.state.adapted.numpy()):
             return
         self._checked(x, y, supported=False)
+        part.adapt(self._examples_for(part, x, y, 1))
+        agree_on_weights(self.distribute_strategy, part.weights)
+
+    def _examples_for(self, part: Any, x: Any, y: Any, position: int) -> np.ndarray:
+        """Examples that a part adapts to; position as of `some_examples`."""
         seed = int(self.state.noise_seed.numpy())
-        part.adapt(some_examples(x, y, 1, part.adapt_rows, seed))
+        rows = some_examples(x, y, position, part.adapt_rows, seed)
+        return examples_of_all(self.distribute_strategy, rows, part.adapt_rows, seed)
 
     def _adapt(self, x: Any, y: Any) -> None:
         if int(self.state.adapted.numpy()):
             return
         for part, position in ((self.prior, 0), (self.likelihood, 1)):
             if part.adapt_rows:
-                seed = int(self.state.noise_seed.numpy())
-                rows = some_examples(x, y, position, part.adapt_rows, seed)
+                rows = self._examples_for(part, x, y, position)
                 if self.preprocessor is not None:
                     rows = self.preprocessed(rows).numpy()
                 if part is self.prior:
                     self.prior.adapt(rows, self.context())
                 else:
                     self.likelihood.adapt(rows)
+                agree_on_weights(self.distribute_strategy, part.weights)
         self.state.adapted.assign(1)
 
 

@@ -117,8 +117,17 @@ def step_program(model: Any, step: Callable[[Any], Any], choice: XlaChoice) -> P
         model: A compiled Keras model.
         step: Its `train_step` or `test_step`.
         choice: The model's choice of XLA.
+
+    Raises:
+        ValueError: If XLA is to compile a step of several replicas.
     """
     strategy = model.distribute_strategy
+    if model.jit_compile and strategy.num_replicas_in_sync > 1:
+        raise ValueError(
+            f"XLA cannot compile a step that replicas share (TensorFlow 2.21). Received: "
+            f"jit_compile=True on {strategy.num_replicas_in_sync} replicas. Use "
+            f"compile(jit_compile='auto')."
+        )
 
     def one_step(batch: Any) -> Any:
         logs = strategy.run(step, args=(_without_optionals(batch),))

@@ -100,8 +100,17 @@ def test_steps_of_an_execution_are_kept_on_replicas(digits, mirrored):
     vae = make(mirrored)
     with mirrored.scope():
         vae.compile(sgd(), steps_per_execution=3)
-    vae.fit(digits[:80], batch_size=10, steps_per_epoch=5, epochs=2, verbose=0)
+    vae.fit(digits[:100], batch_size=10, steps_per_epoch=5, epochs=2, verbose=0)
     assert int(vae.state.step.numpy()) == 10
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+def test_insisting_on_xla_is_refused_on_replicas(digits, mirrored):
+    vae = make(mirrored)
+    with mirrored.scope():
+        vae.compile(sgd(), jit_compile=True)
+    with pytest.raises(ValueError, match=r"jit_compile=True on 2 replicas. Use .*'auto'"):
+        vae.fit(digits[:20], verbose=0)
 
 
 @pytest.mark.filterwarnings("ignore:.*:UserWarning")
