@@ -24,6 +24,8 @@ class Context(NamedTuple):
         mask: `[batch, *event]`, `True` where `x` was observed; `None`: everywhere.
         data_size: Number of training examples, int64 scalar, 0 if unknown.
         encode: `x -> posterior parameters`.
+        view: `x -> what the encoder sees of it`, without channels that say what is missing.
+        encode_view: `view -> posterior parameters`, as if all had been observed.
         decode: `z -> likelihood parameters`, of z `[*leading, *latent_shape]`.
         posterior: The model's posterior, for objectives that ask it for more than its draw.
     """
@@ -34,6 +36,8 @@ class Context(NamedTuple):
     mask: tf.Tensor | None = None
     data_size: tf.Tensor | None = None
     encode: Callable[[tf.Tensor], tf.Tensor] | None = None
+    view: Callable[[tf.Tensor], tf.Tensor] | None = None
+    encode_view: Callable[[tf.Tensor], tf.Tensor] | None = None
     decode: Callable[[tf.Tensor], tf.Tensor] | None = None
     posterior: Any = None
 

@@ -196,6 +196,19 @@ class Likelihood(Component):
         """What the encoder sees of x, `[batch, *encoder_input_shape(event_shape)]`."""
         return x
 
+    def constrained_view(self, view: tf.Tensor) -> tf.Tensor:
+        """Put trained values back among those that the encoder can see.
+
+        Args:
+            view: `[..., *encoder_input_shape(event_shape)]`, as from `encoder_input` but for
+                small steps.
+        """
+        if type(self).encoder_input is not Likelihood.encoder_input:
+            return view  # whatever that makes of the support
+        lower, upper = self.support.lower, self.support.upper
+        view = view if lower is None else keras.ops.maximum(view, lower)
+        return view if upper is None else keras.ops.minimum(view, upper)
+
     def adapt(self, x: np.ndarray) -> None:
         """Prepare for the data: called once, before the first step of the first `fit`.
 

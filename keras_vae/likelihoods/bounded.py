@@ -96,6 +96,9 @@ class LogNormal(LocationScale):
     def encoder_input(self, x: tf.Tensor) -> tf.Tensor:
         return keras.ops.log(1 + x)
 
+    def constrained_view(self, view: tf.Tensor) -> tf.Tensor:
+        return keras.ops.maximum(view, 0.0)
+
     def sample(self, params: tf.Tensor, seed: int | tf.Tensor | None = None) -> tf.Tensor:
         draws = tf.exp(super().sample(params, seed))
         return tf.clip_by_value(draws, draws.dtype.as_numpy_dtype(1e-37), draws.dtype.max)

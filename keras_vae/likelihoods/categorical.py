@@ -87,6 +87,14 @@ class OneHot(Likelihood):
         )
         return keras.ops.reshape(hot, (-1, *self.encoder_input_shape(x.shape[1:])))
 
+    def constrained_view(self, view: tf.Tensor) -> tf.Tensor:
+        # Relaxed: shares of the values, which add up to 1.
+        shares = tf.maximum(by_channel(view, self.event_shape[-1], self.size), 0.0)
+        total = tf.reduce_sum(shares, -1, keepdims=True)
+        equal = tf.ones_like(shares) / self.size
+        shares = tf.where(total > 0, tf.math.divide_no_nan(shares, total), equal)
+        return tf.reshape(shares, tf.shape(view))
+
 
 @register("likelihoods")
 class Categorical(OneHot):

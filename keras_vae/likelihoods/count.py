@@ -30,6 +30,9 @@ class Count(Likelihood):
     def encoder_input(self, x: tf.Tensor) -> tf.Tensor:
         return keras.ops.log(1 + x)
 
+    def constrained_view(self, view: tf.Tensor) -> tf.Tensor:
+        return keras.ops.maximum(view, 0.0)
+
 
 @register("likelihoods")
 class Poisson(Count):

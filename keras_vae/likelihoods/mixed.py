@@ -213,6 +213,17 @@ class Columns(Likelihood):
         seen = keras.ops.take(keras.ops.concatenate(seen, -1), self._seen_places, axis=-1)
         return (seen - tf.convert_to_tensor(self.centre)) / tf.convert_to_tensor(self.spread)
 
+    def constrained_view(self, view: tf.Tensor) -> tf.Tensor:
+        centre, spread = tf.convert_to_tensor(self.centre), tf.convert_to_tensor(self.spread)
+        by_group = tf.gather(view * spread + centre, np.argsort(self._seen_places), axis=-1)
+        widths = [group.encoder_input_shape(group.event_shape)[0] for group in self._groups]
+        parts = zip(self._groups, tf.split(by_group, widths, axis=-1))
+        seen = tf.concat([group.constrained_view(own) for group, own in parts], -1)
+        seen = tf.gather(seen, self._seen_places, axis=-1)
+        # What was within the support stays as it is, to the last digit.
+        back = (seen - centre) / spread
+        return tf.where(seen == tf.gather(by_group, self._seen_places, axis=-1), view, back)
+
     def adapt(self, x: np.ndarray) -> None:
         # In the precision of training: what is constant there is constant here.
         x = np.asarray(numerics.as_density(x), "float64")

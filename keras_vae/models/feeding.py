@@ -362,7 +362,8 @@ class Fed(Compiled):
     def _adapt(self, x: Any, y: Any) -> None:
         if int(self.state.adapted.numpy()):
             return
-        for part, position in ((self.prior, 0), (self.likelihood, 1)):
+        # The likelihood first: priors may ask what the encoder sees, in its units.
+        for part, position in ((self.likelihood, 1), (self.prior, 0)):
             if part.adapt_rows:
                 rows = self._examples_for(part, x, y, position)
                 if self.preprocessor is not None:

@@ -180,8 +180,9 @@ class VAE(Verbs):
             self.conditions.prepared_shape,
             posterior=self.posterior,
         )
-        self.prior.build(self.posterior.latent_shape)
         self.likelihood.build(event_shape)
+        self.prior.bind_view(self.likelihood)
+        self.prior.build(self.posterior.latent_shape)
         self.objective.build(event_shape)
         self.state.build()
         if tuple(self.likelihood.event_shape) != event_shape:
@@ -228,6 +229,10 @@ class VAE(Verbs):
             with self.added_losses.ignored():
                 return self.posterior_params(x, training)
 
+        def encode_view(view: tf.Tensor) -> tf.Tensor:
+            with self.added_losses.ignored():
+                return self.posterior_params_of_view(self.observed_view(view), training)
+
         def decode(z: tf.Tensor) -> tf.Tensor:
             with self.added_losses.ignored():
                 return self.likelihood_params(z, training, condition, target)
@@ -238,6 +243,8 @@ class VAE(Verbs):
             condition=condition,
             data_size=tf.convert_to_tensor(self.state.data_size),
             encode=encode,
+            view=self.filled_view,
+            encode_view=encode_view,
             decode=decode,
             posterior=self.posterior,
         )

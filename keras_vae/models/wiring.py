@@ -88,12 +88,24 @@ class TwoNetworks(BoundModel):
         if not self.missing:
             return self.likelihood.encoder_input(x)
         observed = keras.ops.logical_not(keras.ops.isnan(x))
-        view = self.likelihood.encoder_input(self.likelihood.filled(x, observed))
+        view = self.filled_view(x)
         mask = keras.ops.cast(observed, numerics.density_dtype())
         # What stands in a hole is nothing to learn from.
         if view.shape == x.shape:
             view = view * mask
         return keras.ops.concatenate([view, mask], axis=-1)
+
+    def filled_view(self, x: Any) -> Any:
+        """What the encoder sees of x, with values of the likelihood's choice for NaN."""
+        observed = keras.ops.logical_not(keras.ops.isnan(x))
+        return self.likelihood.encoder_input(self.likelihood.filled(x, observed))
+
+    def observed_view(self, view: tf.Tensor) -> tf.Tensor:
+        """A filled view with the channels of `encoder_view`: all of it was observed."""
+        if not self.missing:
+            return view
+        mask = tf.ones_like(view[..., :1])
+        return tf.concat([view, tf.repeat(mask, self.event_shape[-1], axis=-1)], axis=-1)
 
     def posterior_params(
         self, x: tf.Tensor, training: bool = False, condition: tf.Tensor | None = None
@@ -106,9 +118,21 @@ class TwoNetworks(BoundModel):
             condition: As in a context: `[batch, *conditions.prepared_shape]`. Defaults to
                 `None`: none, or none known.
         """
+        return self.posterior_params_of_view(self.encoder_view(x), training, condition)
+
+    def posterior_params_of_view(
+        self, view: tf.Tensor, training: bool = False, condition: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Parameters of q(z|x) from what the encoder sees of x.
+
+        Args:
+            view: As from `encoder_view`.
+            training: As in `posterior_params`.
+            condition: As in `posterior_params`.
+        """
         if condition is None:
-            condition = self.conditions.prepared(None, x)
-        view, options = attach(self.encoder, self.encoder_view(x), condition, "encoder")
+            condition = self.conditions.prepared(None, view)
+        view, options = attach(self.encoder, view, condition, "encoder")
         return self._run("encoder", self._to_posterior, view, training, options)
 
     def likelihood_params(

@@ -64,6 +64,14 @@ class Prior(Component):
         self.support = support
         self.condition_shape = condition_shape
 
+    def bind_view(self, likelihood: Any) -> None:
+        """Learn what the model's encoder sees of x, after `bind` and before `build`.
+
+        Args:
+            likelihood: The model's, built. A prior keeps what it needs to know of it, not the
+                likelihood itself, whose weights are the model's.
+        """
+
     def why_not(self, posterior: Any) -> str | None:
         """Say why the prior does not go with a posterior; `None` if it does.
 
@@ -89,7 +97,7 @@ class Prior(Component):
         Args:
             x: Training examples `[rows, *event_shape]`, at random from all where they are an
                 array, else the first; `adapt_rows` of them, or fewer where there are fewer.
-            context: Its `encode` and `decode` may be used.
+            context: Its `encode`, `decode` and `view` may be used.
         """
 
     def fit_to(self, latents: np.ndarray) -> None:

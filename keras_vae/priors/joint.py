@@ -5,7 +5,6 @@ Floor 2.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -90,6 +89,10 @@ class Joint(Prior):
         self.latent_dims = [q.latent_dim for q in posterior.posteriors]
         for p, q in zip(self.priors, posterior.posteriors):
             p.bind(event_shape, support, condition_shape, q)
+
+    def bind_view(self, likelihood: Any) -> None:
+        for p in self.priors:
+            p.bind_view(likelihood)
 
     def build(self, latent_shape: tuple[int, ...]) -> None:
         if self.built:
@@ -176,14 +179,18 @@ class Joint(Prior):
 
     def _contexts(self, context: Context) -> list[Context]:
         """The context of each block: its own posterior, and an encoder that tells of it."""
-        joint, encode = context.posterior, context.encode
+        joint, encode, encode_view = context.posterior, context.encode, context.encode_view
         if encode is None or not hasattr(joint, "posteriors"):
             return [context] * len(self.priors)
 
-        def encode_block(x: tf.Tensor, index: int) -> tf.Tensor:
-            return joint.split_params(encode(x))[index]
+        def block_of(encode: Callable[[tf.Tensor], tf.Tensor], index: int) -> Any:
+            return lambda x: joint.split_params(encode(x))[index]
 
         return [
-            context._replace(posterior=q, encode=functools.partial(encode_block, index=index))
+            context._replace(
+                posterior=q,
+                encode=block_of(encode, index),
+                encode_view=None if encode_view is None else block_of(encode_view, index),
+            )
             for index, q in enumerate(joint.posteriors)
         ]

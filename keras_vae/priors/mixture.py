@@ -1,4 +1,4 @@
-"""Mixture priors.
+"""A trained mixture of normals as a prior.
 
 Floor 2.
 """
@@ -18,9 +18,9 @@ from keras_vae.arguments import require_number, require_one_of, require_size
 from keras_vae.component import register
 from keras_vae.numerics import NoiseSpec
 from keras_vae.priors.base import Prior
-from keras_vae.terms import Context, Support
+from keras_vae.terms import Context
 
-__all__ = ["NormalMixture", "VampPrior"]
+__all__ = ["NormalMixture"]
 
 tfd = tfp.distributions
 
@@ -165,140 +165,3 @@ class NormalMixture(Prior):
     @property
     def _dim(self) -> int:
         return self.latent_shape[0]
-
-
-@register("priors")
-class VampPrior(Prior):
-    """The average of q(z|u) over trained pseudo-inputs u: a mixture as rich as the posterior.
-
-    Pseudo-inputs `[components, *event_shape]` are data that the encoder sees; they start as
-    training examples, are trained with the networks, and stay within the support of the
-    data. The prior has no other weights: it asks the model's encoder and posterior, whose
-    density must be known everywhere. The KL is a Monte Carlo estimate.
-
-    Layers of the encoder that compare examples, such as batch normalisation, see the
-    pseudo-inputs as a batch of their own.
-
-    Args:
-        components: Number of pseudo-inputs. Defaults to `500`.
-        **kwargs: As in any Keras layer.
-
-    Raises:
-        ValueError: If `components < 1`.
-
-    Example:
-    >>> p = keras_vae.priors.VampPrior(components=50)
-    >>> q = keras_vae.posteriors.DiagonalNormal(latent_dim=2)
-    >>> p.bind((8, 8, 1), keras_vae.likelihoods.Bernoulli().support, posterior=q)
-    >>> p.build(q.latent_shape)
-    >>> tuple(p.pseudo_inputs.shape)
-    (50, 8, 8, 1)
-
-    Reference: Tomczak and Welling (2018), VAE with a VampPrior, equation 9.
-    """
-
-    space = "those of the posterior"
-
-    def __init__(self, components: int = 500, **kwargs: Any) -> None:
-        require_size("components", components)
-        super().__init__(**kwargs)
-        self.components = components
-        self.adapt_rows = components
-
-    def why_not(self, posterior: Any) -> str | None:
-        if posterior.evaluable:
-            return None
-        return (
-            f"a VampPrior is a mixture of densities q(z|u), but {type(posterior).__name__} "
-            f"cannot be evaluated at a given z; use a posterior such as "
-            f"posteriors.DiagonalNormal"
-        )
-
-    def bind(
-        self,
-        event_shape: tuple[int, ...],
-        support: Support,
-        condition_shape: tuple[int, ...] | None = None,
-        posterior: Any = None,
-    ) -> None:
-        if condition_shape is not None:
-            raise ValueError(
-                "A VampPrior has no conditions for its pseudo-inputs. Received: "
-                f"condition_shape={condition_shape}. Use priors.ConditionalNormal()."
-            )
-        super().bind(event_shape, support, condition_shape, posterior)
-        self.space = posterior.space
-        self.posterior_noise = posterior.noise_spec()
-
-    def build(self, latent_shape: tuple[int, ...]) -> None:
-        if self.built:
-            return
-        super().build(latent_shape)
-        lower, upper = self.support.lower, self.support.upper  # type: ignore[union-attr]
-        bounded = lower is not None and upper is not None
-        start = keras.initializers.RandomNormal(stddev=1.0)
-        if bounded:
-            start = keras.initializers.RandomUniform(lower, upper)
-        # Put back after each update rather than clipped at each use: a clipped value has no
-        # gradient and would never return.
-        self.pseudo_inputs = self.add_weight(
-            (self.components, *(self.event_shape or ())),
-            start,
-            constraint=self._within_support,
-            name="pseudo_inputs",
-        )
-        self.pseudo_inputs.assign(self._within_support(self.pseudo_inputs))
-
-    def get_build_config(self) -> None:
-        """Nothing to save: the model that holds the prior binds and builds it."""
-        return
-
-    def adapt(self, x: np.ndarray, context: Context) -> None:
-        rows = np.asarray(x, "float64")[: self.components]
-        values, observed = self.pseudo_inputs.numpy(), ~np.isnan(rows)
-        filler = rows[observed].mean() if observed.any() else values[: len(rows)]
-        values[: len(rows)] = np.where(observed, rows, filler)
-        self.pseudo_inputs.assign(self._within_support(tf.constant(values)))
-
-    def noise_spec(self) -> dict[str, NoiseSpec]:
-        own = {"component": NoiseSpec("uniform", ())}
-        return {**own, **{f"posterior_{n}": s for n, s in self.posterior_noise.items()}}
-
-    def sample(self, noise: Mapping[str, tf.Tensor], context: Context) -> tf.Tensor:
-        uniform = noise["component"]
-        leading = tf.shape(uniform)
-        # Below `components`, rounded too: the largest number below 1 is far enough from it.
-        index = tf.cast(tf.reshape(uniform, [-1]) * self.components, tf.int32)
-        params = tf.gather(self._params(context), index)
-        flat = {
-            name: tf.reshape(noise[f"posterior_{name}"], (1, tf.size(uniform), *spec.shape))
-            for name, spec in self.posterior_noise.items()
-        }
-        z = context.posterior.sample_and_log_prob(params, flat, context).latents
-        return tf.reshape(z, tf.concat([leading, self.latent_shape], axis=0))
-
-    def distribution(self, context: Context) -> tfp.distributions.Distribution:
-        weights = tfd.Categorical(logits=tf.zeros(self.components, numerics.density_dtype()))
-        params = self._params(context)
-        return tfd.MixtureSameFamily(weights, context.posterior.distribution(params))
-
-    def log_prob(self, z: tf.Tensor, context: Context) -> tf.Tensor:
-        leading = tf.shape(z)[: z.shape.rank - len(self.latent_shape)]
-        flat = tf.reshape(z, (-1, *self.latent_shape))
-        params = self._params(context)
-        each = context.posterior.log_prob_of_each(params, flat, context)
-        return tf.reshape(numerics.log_mean_exp(each, axis=-1), leading)
-
-    def _params(self, context: Context) -> tf.Tensor:
-        """Parameters of q(z|u) for each pseudo-input."""
-        if context.encode is None or context.posterior is None:
-            raise ValueError("A VampPrior needs the model's `context`. Received: none.")
-        return context.encode(tf.convert_to_tensor(self.pseudo_inputs))
-
-    def _within_support(self, values: tf.Tensor) -> tf.Tensor:
-        support = self.support or Support()
-        if support.lower is not None:
-            values = keras.ops.maximum(values, support.lower)
-        if support.upper is not None:
-            values = keras.ops.minimum(values, support.upper)
-        return values

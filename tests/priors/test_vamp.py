@@ -1,12 +1,16 @@
 """The VampPrior against the mixture it is, written out."""
 
+import json
+import zipfile
+
 import keras
 import numpy as np
 import pytest
 import scipy.special
 import tensorflow as tf
 
-from keras_vae import numerics, posteriors
+import keras_vae
+from keras_vae import likelihoods, networks, numerics, posteriors, preprocessors
 from keras_vae.priors import VampPrior
 from keras_vae.terms import Context, Support
 from tests.twins import assert_gradients, assert_mean_is, integral
@@ -169,7 +173,7 @@ def test_missing_values_of_examples_are_filled(rng):
     p = built(posteriors.DiagonalNormal(2), components=2)
     x = np.array([[0.0, np.nan, 0.5, 0.25], [1.0, 1.0, np.nan, 0.25]])
     p.adapt(x, Context())
-    expected = np.where(np.isnan(x), 0.5, x)
+    expected = np.where(np.isnan(x), [0.5, 1.0, 0.5, 0.25], x)  # of each column
     np.testing.assert_array_equal(p.pseudo_inputs, expected)
 
 
@@ -220,3 +224,167 @@ def test_a_model_trains_its_pseudo_inputs(make_vae, digits, tmp_path):
         vae.generate(3, seed=0),
         keras.saving.load_model(tmp_path / "vae.keras").generate(3, seed=0),
     )
+
+
+# What pseudo-inputs count in.
+
+
+def table_model(prior, likelihood=None, **options):
+    keras.utils.set_random_seed(0)
+    columns = {
+        "small": likelihoods.Normal("learned"),
+        "kind": likelihoods.Categorical(3),
+        "unit": likelihoods.Normal("learned"),
+        "large": likelihoods.Normal("learned"),
+        "count": likelihoods.Poisson(),
+    }
+    model = keras_vae.VAE(
+        networks.MLP([16]),
+        networks.MLP([16]),
+        posteriors.DiagonalNormal(2),
+        prior,
+        likelihood=likelihood or likelihoods.Columns(columns),
+        event_shape=(5,),
+        seed=0,
+        **options,
+    )
+    model.compile(keras.optimizers.Adam(5e-3))
+    return model
+
+
+def table_rows(count=400, missing=False):
+    """Two kinds of rows: columns of sizes 1e-3, 1 and 1e4, three categories and counts."""
+    rng = np.random.default_rng(0)
+    side = 2.0 * rng.integers(0, 2, count) - 1
+    reals = side[:, None] + 0.4 * rng.normal(size=(count, 3))
+    kind = np.where(rng.random(count) < 0.8, 1 + side, 1.0)
+    x = np.column_stack(
+        [1e-3 * reals[:, 0], kind, reals[:, 1], 5e4 + 1e4 * reals[:, 2], rng.poisson(3, count)]
+    )
+    if missing:
+        x[rng.random(x.shape) < 0.2] = np.nan
+    return x
+
+
+def test_pseudo_inputs_of_a_table_move_alike_in_all_columns():
+    x = table_rows()
+    model = table_model(VampPrior(20))
+    model._adapt(x, None)
+    started = model.prior.pseudo_inputs.numpy()
+    seen = model.filled_view(numerics.as_density(x)).numpy()
+    assert started.shape == (20, 7)
+    distances = np.abs(started[:, None] - seen[None]).max(axis=2)
+    assert distances.min(axis=1).max() < 1e-5, "pseudo-inputs start as training examples"
+    model.fit(x, batch_size=50, epochs=8, verbose=0)
+    moved = model.prior.pseudo_inputs.numpy() - started
+    steps = np.sqrt((moved**2).mean(axis=0)) / seen.std(axis=0)
+    assert steps.min() > 0.02
+    assert steps.max() / steps.min() < 4
+    shares = model.prior.pseudo_inputs.numpy()[:, 1:4]
+    assert shares.min() >= 0
+    np.testing.assert_allclose(shares.sum(axis=1), 1.0, rtol=1e-5)
+    assert np.any((shares > 0.01) & (shares < 0.99)), "categories are relaxed"
+
+
+def test_pseudo_inputs_in_units_of_the_encoder_train_to_a_better_bound():
+    x = table_rows()
+    bounds = {}
+    for name, prior in (
+        ("encoder", VampPrior(2)),
+        ("data", VampPrior(2, units="data")),
+        ("normal", None),
+    ):
+        model = table_model(prior)
+        model.compile(keras.optimizers.Adam(2e-2))
+        model.fit(x, batch_size=50, epochs=40, verbose=0)
+        bounds[name] = model.elbo(x, samples=10, seed=0).mean()
+    assert bounds["encoder"] > bounds["normal"] + 0.1
+    assert bounds["encoder"] > bounds["data"] + 0.1
+
+
+def test_missing_cells_start_typical_of_their_column():
+    x = table_rows(40, missing=True)
+    model = table_model(VampPrior(40), missing="nan")
+    model._adapt(x, None)
+    rows = model.prior.pseudo_inputs.numpy()
+    assert np.abs(rows[:, [0, 4, 5]]).max() < 4  # standard deviations of each column
+    np.testing.assert_allclose(rows[:, 1:4].sum(axis=1), 1.0)
+    model.fit(x, epochs=1, verbose=0)
+    assert np.isfinite(model.generate(3, seed=0)).all()
+
+
+def test_without_a_table_units_are_those_of_each_channel(rng):
+    x = np.column_stack([1e-3 * rng.normal(size=100), 1e4 + 1e3 * rng.normal(size=(4, 100)).T])
+    model = table_model(VampPrior(100), likelihoods.Normal("learned"))
+    model._adapt(x, None)
+    rows = model.prior.pseudo_inputs.numpy()
+    np.testing.assert_allclose(rows.std(axis=0), 1.0, rtol=1e-4)
+    seen = []
+    context = model.context()._replace(encode_view=lambda view: seen.append(view) or view)
+    model.prior._params(context)
+    found = np.sort(seen[0].numpy(), axis=0)
+    np.testing.assert_allclose(found, np.sort(x, axis=0), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "low", "high"),
+    [
+        (likelihoods.Poisson(), 0.0, np.inf),
+        (likelihoods.LogNormal(), 0.0, np.inf),
+        (likelihoods.Bernoulli(), 0.0, 1.0),
+        (likelihoods.Ordinal(4), 0.0, 1.0),
+    ],
+)
+def test_views_are_put_back_into_what_the_encoder_can_see(rng, likelihood, low, high):
+    likelihood.build((5,))
+    view = 3 * rng.normal(size=(10, *likelihood.encoder_input_shape((5,))))
+    allowed = likelihood.constrained_view(tf.constant(view, tf.float32)).numpy()
+    assert low <= allowed.min() <= allowed.max() <= high
+    again = likelihood.constrained_view(tf.constant(allowed)).numpy()
+    np.testing.assert_allclose(again, allowed, rtol=1e-6)
+
+
+def test_models_saved_without_units_keep_their_numbers(tmp_path):
+    x = table_rows(60)
+    model = table_model(VampPrior(8, units="data"))
+    model.fit(x, epochs=1, verbose=0)
+    model.save(tmp_path / "new.keras")
+    config = model.prior.get_config()
+    assert config.pop("units") == "data"
+    old = type(model.prior).from_config(config)
+    assert old.units == "data"
+    np.testing.assert_allclose(model.prior.pseudo_inputs[:, 3], x[:, 3].mean(), rtol=0.5)
+    # As a file from before: the argument is in none of its configs.
+    with zipfile.ZipFile(tmp_path / "new.keras") as new:
+        contents = {name: new.read(name) for name in new.namelist()}
+    saved = json.loads(contents["config.json"])
+    assert saved["config"]["prior"]["config"].pop("units") == "data"
+    with zipfile.ZipFile(tmp_path / "old.keras", "w") as file:
+        for name, content in {**contents, "config.json": json.dumps(saved)}.items():
+            file.writestr(name, content)
+    again = keras.saving.load_model(tmp_path / "old.keras")
+    np.testing.assert_array_equal(again.elbo(x, seed=0), model.elbo(x, seed=0))
+    np.testing.assert_array_equal(again.generate(3, seed=0), model.generate(3, seed=0))
+
+
+def test_a_saved_model_keeps_its_units(tmp_path):
+    x = table_rows(60)
+    prior = keras_vae.priors.Joint([VampPrior(6), keras_vae.priors.StandardNormal()])
+    keras.utils.set_random_seed(0)
+    q = posteriors.Joint([posteriors.DiagonalNormal(2), posteriors.DiagonalNormal(1)])
+    model = keras_vae.VAE(
+        networks.MLP([8]),
+        networks.MLP([8]),
+        q,
+        prior,
+        likelihood=likelihoods.Normal("learned"),
+        preprocessor=preprocessors.Standardization(),
+        event_shape=(5,),
+        seed=0,
+    )
+    model.compile("adam")
+    model.fit(x, epochs=1, verbose=0)
+    model.save(tmp_path / "vae.keras")
+    again = keras.saving.load_model(tmp_path / "vae.keras")
+    np.testing.assert_array_equal(again.elbo(x, seed=0), model.elbo(x, seed=0))
+    assert again.prior.priors[0].units == "encoder"
