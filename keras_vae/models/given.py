@@ -60,8 +60,11 @@ class Given(NamedTuple):
             return max(0, int(self.x.cardinality())), first.shape[0] or rows
         if isinstance(self.x, keras.utils.PyDataset):
             return self.x.num_batches or 0, rows
-        if not is_arrays(self.x) and hasattr(self.x, "__len__"):
-            return len(self.x), rows  # such as PyTorch's DataLoader
+        if not is_arrays(self.x):
+            try:
+                return len(self.x), rows  # such as PyTorch's DataLoader
+            except TypeError:  # of a generator, or of a loader that does not know
+                return 0, rows
         rows = self.fitting(rows)
         return -(-size // rows), rows
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import keras_vae
 from keras_vae.component import register
+from keras_vae.models.given import Given
 from tests.models.support import LOOPS, compile_for, largest_difference, steps_by, weights_of
 
 ROWS = 8
@@ -264,6 +265,19 @@ def test_executions_larger_than_memory_are_run_in_parts(make_vae, digits, monkey
     assert vae.train_function.at_a_time == 2
     assert seen.train == [[0, 9]]
     assert int(vae.state.step) == 10
+
+
+class EndlessLoader:
+    """As PyTorch's loader of a stream: its length is there to be asked, and raises."""
+
+    def __len__(self):
+        raise TypeError("object of type 'Stream' has no len()")
+
+
+def test_loaders_need_not_know_their_length():
+    assert Given(EndlessLoader()).steps_of_epoch(0, None) == (0, 32)
+    assert Given(endless(np.zeros(8))).steps_of_epoch(0, 5) == (0, 5)
+    assert Given([0] * 7).steps_of_epoch(0, 5) == (7, 5)
 
 
 @pytest.mark.parametrize("steps", [0, -1, 1.5, "auto", True])
