@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import keras_vae
-from keras_vae import callbacks, evaluation, plots, schedules
+from keras_vae import callbacks, evaluation, plots, posteriors, schedules
 from keras_vae.callbacks import stopping
 from keras_vae.objectives import ELBO
 from tests.models.support import HandedNoiseVAE
@@ -118,11 +118,20 @@ def test_early_stopping_without_validation_data_is_told_so(make_vae, digits):
         vae.fit(digits[:64], callbacks=callbacks.EarlyStopping(), verbose=0)
 
 
-def test_early_stopping_waits_for_the_schedules_of_all_parts(make_vae, monkeypatch):
+class Scheduled(posteriors.DiagonalNormal):
+    """A part with schedules in a list."""
+
+    def __init__(self, latent_dim, slopes, **kwargs):
+        super().__init__(latent_dim, **kwargs)
+        self.slopes = slopes
+
+
+def test_early_stopping_waits_for_the_schedules_of_all_parts(make_vae):
     # A schedule among the arguments of any part counts, and within a part's own parts.
     vae = make_vae(objective=ELBO(schedules.LinearWarmup(7)))
     assert [s.settles_after() for s in stopping.schedules_of(vae)] == [7]
-    monkeypatch.setattr(vae.posterior, "latent_dim", [schedules.LinearWarmup(9)])
+    posterior = Scheduled(3, [schedules.LinearWarmup(9)])
+    vae = make_vae(objective=ELBO(schedules.LinearWarmup(7)), posterior=posterior)
     assert sorted(s.settles_after() for s in stopping.schedules_of(vae)) == [7, 9]
 
 

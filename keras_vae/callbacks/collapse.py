@@ -17,6 +17,7 @@ from keras_vae.arguments import require_integer, require_number
 from keras_vae.callbacks.stopping import has_settled
 from keras_vae.evaluation import active_units
 from keras_vae.models import VAE
+from keras_vae.models.tracing import compiled
 from keras_vae.streams import Stream
 
 __all__ = ["CollapseMonitor", "CollapseWarning"]
@@ -101,7 +102,7 @@ class CollapseMonitor(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Forget an earlier training."""
         self._low_epochs, self._warned = 0, False
-        self._mean_kl = tf.function(_mean_kl, autograph=False)
+        self._mean_kl = compiled(_mean_kl, autograph=False)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Count active units, and warn if they are few."""

@@ -6,6 +6,7 @@ Floor 5.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from keras_vae import numerics
 from keras_vae.arguments import require_integer, require_number
 from keras_vae.evaluation.generation import TwoSampleTest, two_sample_test
 from keras_vae.models import VAE
+from keras_vae.models.tracing import compiled
 from keras_vae.streams import Stream
 
 __all__ = ["LatentSummary", "Probe", "active_units", "latent_summary", "probe"]
@@ -235,7 +237,7 @@ def _aggregate(
     of_all, rows = tf.constant(params), len(params)
     log_rows = np.log(rows)
 
-    @tf.function(reduce_retracing=True)
+    @functools.partial(compiled, reduce_retracing=True)
     def densities(z: tf.Tensor) -> tuple[tf.Tensor, ...]:
         # Each latent under q(z|x) of each example: `[latents, examples]`.
         leading = tf.ones([1, rows, *[1] * (z.shape.rank - 1)], z.dtype)

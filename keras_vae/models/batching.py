@@ -14,6 +14,8 @@ import tensorflow as tf
 from keras_vae import numerics
 from keras_vae.arguments import require_integer
 from keras_vae.models.checks import check_array
+from keras_vae.models.forking import require_own_process
+from keras_vae.models.tracing import CompiledFunctions, compiled
 from keras_vae.models.wiring import TwoNetworks
 
 __all__ = ["ROWS", "InBatches"]
@@ -26,7 +28,7 @@ ROWS = 1024
 class InBatches(TwoNetworks):
     """A model whose methods take and return arrays of any length."""
 
-    _functions: dict[tuple[str, bool], Any]  # compiled, by name and whether conditional
+    _functions: CompiledFunctions  # by name and whether conditional
 
     def checked_events(self, x: Any, *, scored: bool = False) -> np.ndarray:
         """Check x of a method; `scored` if its density is asked for."""
@@ -59,6 +61,7 @@ class InBatches(TwoNetworks):
         Returns:
             What the function returns, for all rows, as arrays.
         """
+        require_own_process()
         require_integer("batch_size", batch_size)
         condition = self.conditions.check("condition", condition, len(array))
         function_key = (name, condition is not None)
@@ -77,12 +80,8 @@ class InBatches(TwoNetworks):
                 with self.added_losses.ignored():
                     return function(rows, numerics.fold_in(key, batch), *given)
 
-            compiled = tf.function(keyed, input_signature=signature)
-            # TensorFlow counts tracings by source line: several models, each compiled once,
-            # would make it warn of retracing. The signature rules it out.
-            compiled._omit_frequent_tracing_warning = True
-            self._functions[function_key] = compiled
-        compiled = self._functions[function_key]
+            self._functions[function_key] = compiled(keyed, input_signature=signature)
+        run = self._functions[function_key]
         key = tf.zeros([2], tf.int32) if key is None else key
         parts = []
         for start in range(0, len(array), batch_size):
@@ -91,5 +90,5 @@ class InBatches(TwoNetworks):
             arguments = [numerics.as_density(array[rows]), key, batch]
             if condition is not None:
                 arguments.append(numerics.as_density(condition[rows]))
-            parts.append(compiled(*arguments))
+            parts.append(run(*arguments))
         return [np.concatenate([t.numpy() for t in each]) for each in zip(*parts)]

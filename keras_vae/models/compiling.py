@@ -203,7 +203,7 @@ class Compiled(Saved):
         """Make the function that predicts one batch."""
         if self.predict_function is not None and not force:
             return
-        if self.distribute_strategy.num_replicas_in_sync > 1:
+        if not self.compiled or self.distribute_strategy.num_replicas_in_sync > 1:
             super().make_predict_function(force)
             return
         step = step_program(self, self.predict_step, self._xla)

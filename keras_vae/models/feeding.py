@@ -27,6 +27,7 @@ from keras_vae.models.compiling import Compiled
 from keras_vae.models.conditions import Conditions
 from keras_vae.models.examples import some_examples
 from keras_vae.models.executions import ExecutionCallbacks, Runner, limited
+from keras_vae.models.forking import require_own_process
 from keras_vae.models.given import (
     ROWS,
     Given,
@@ -155,6 +156,7 @@ class Fed(Compiled):
             FloatingPointError: If a term or gradient becomes NaN or infinite; the step is
                 not applied.
         """
+        require_own_process()
         self._adapt_preprocessor(x, y)
         x, size = self._checked(x, y)
         data = given(x, y, kwargs.pop("sample_weight", None))
@@ -221,6 +223,7 @@ class Fed(Compiled):
         Raises:
             ValueError: As `fit`.
         """
+        require_own_process()
         size = 0
         if not kwargs.get("_use_cached_eval_dataset"):
             x, size = self._checked(x, y)

@@ -10,7 +10,9 @@ from typing import Any
 
 import keras
 
-__all__ = ["attach_head", "features_of", "require_layer"]
+from keras_vae.networks import Network
+
+__all__ = ["attach_head", "features_of", "require_layer", "run_network", "wants_integers"]
 
 Shape = tuple[int, ...]
 
@@ -22,6 +24,48 @@ def require_layer(role: str, network: Any) -> None:
             f"`{role}` must be a Keras model or layer. Received: {role}={network!r} "
             f"of type {type(network).__name__}."
         )
+
+
+def wants_integers(network: Any) -> bool:
+    """Whether a network takes whole numbers, such as tokens, rather than real ones.
+
+    One with an integer `keras.Input`, one that starts with an `Embedding`, and one whose
+    attribute `takes_integers` is true.
+    """
+    if hasattr(network, "takes_integers"):
+        return bool(network.takes_integers)
+    first = network
+    while isinstance(first, keras.Sequential) or hasattr(first, "operations"):
+        inner = [la for la in first.layers if not isinstance(la, keras.layers.InputLayer)]
+        if not inner:
+            break
+        first = inner[0]
+    inputs = getattr(network, "inputs", None) if network.built else None
+    integers = [str(each.dtype).startswith(("int", "uint")) for each in inputs or ()]
+    return isinstance(first, keras.layers.Embedding) or (any(integers) and all(integers))
+
+
+def run_network(network: Any, x: Any, *, inlined: bool = False, **options: Any) -> Any:
+    """Call a network on one tensor and return one, where its own are in a list of one too.
+
+    Args:
+        network: A Keras model or layer.
+        x: Its input.
+        inlined: Whether a graph is to have the layers of one of `keras_vae.networks` rather
+            than the network. Defaults to `False`.
+        **options: Further arguments of its call.
+    """
+    if isinstance(getattr(network, "_inputs_struct", None), (list, tuple)):
+        x = [x]
+    elif isinstance(getattr(network, "_inputs_struct", None), dict):
+        x = dict.fromkeys(network._inputs_struct, x)
+    call = network.call if inlined and isinstance(network, Network) else network
+    features = call(x, **options)
+    if isinstance(features, dict) and len(features) == 1:
+        return next(iter(features.values()))
+    if isinstance(features, (list, tuple)) and len(features) == 1:
+        return features[0]
+    return features
 
 
 def features_of(
@@ -40,7 +84,7 @@ def features_of(
         ValueError: If it cannot take such inputs, or its output's shape is unknown.
     """
     try:
-        features = network(probe, **options)
+        features = run_network(network, probe, **options)
     except Exception as error:
         raise ValueError(
             f"`{role}` cannot take inputs of shape {tuple(probe.shape)}: {error}"

@@ -17,6 +17,7 @@ import tensorflow as tf
 from keras_vae.models import update
 from keras_vae.models.executions import Logs, Runner, is_dense
 from keras_vae.models.sources import Source, Stream
+from keras_vae.models.tracing import compiled
 from keras_vae.models.xla import Program, XlaChoice
 
 __all__ = ["Loop"]
@@ -54,9 +55,9 @@ class Loop(Runner):
         self.program = Program(self._run_steps, choice, xla=xla)
         self._model = model
         # Here and not with the source, of which each training may have its own: traced once.
-        self._draw = tf.function(self._drawn, autograph=False)
+        self._draw = compiled(self._drawn, autograph=False)
         # All at once: with a call for each it took two steps of a small net, not half a step.
-        self._read = tf.function(self._values, autograph=False)
+        self._read = compiled(self._values, autograph=False)
 
     def run(self, iterator: Any, limit: int) -> tuple[int, Logs]:
         if not (isinstance(iterator, tf.data.Iterator) and is_dense(iterator.element_spec)):

@@ -45,6 +45,27 @@ class Saved(KeepsTrainability, SafelySaved):
             raise ValueError(_no_hdf5(f" Received: filepath={str(filepath)!r}."))
         super().save(filepath, *arguments, **kwargs)
 
+    def export(self, filepath: Any, format: str = "tf_saved_model", **kwargs: Any) -> None:  # noqa: A002
+        """Export what `call` computes, as in Keras: reconstructions of raw data.
+
+        `keras_vae.exporters` have encoders, decoders, samplers and scorers besides, checked in
+        a fresh process.
+
+        Args:
+            filepath: As in Keras.
+            format: As in Keras. Defaults to `"tf_saved_model"`.
+            **kwargs: As in Keras; `input_signature` defaults to the model's own inputs.
+        """
+        if kwargs.get("input_signature") is None:
+            kwargs["input_signature"] = [self.inputs_of_call()]
+        if not self._called:  # Keras asks for it
+            self(keras.tree.map_structure(_example, self.inputs_of_call()))
+        super().export(filepath, format=format, **kwargs)
+
+    def inputs_of_call(self) -> Any:
+        """What `call` takes, as `keras.InputSpec`."""
+        raise NotImplementedError
+
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, and which layers are trained.
 
@@ -113,6 +134,10 @@ class Saved(KeepsTrainability, SafelySaved):
             return None
         numbers = {id(v): number for number, v in enumerate(self.weights)}
         return [numbers[key] for key in known]
+
+
+def _example(spec: keras.InputSpec) -> Any:
+    return keras.ops.zeros((1, *spec.shape[1:]), spec.dtype)
 
 
 def _no_hdf5(received: str = "") -> str:

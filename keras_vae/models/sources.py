@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras_vae.data.blocks import Blocks
 from keras_vae.data.buffers import tensor_of
 from keras_vae.models.passes import Pass
+from keras_vae.models.tracing import compiled
 
 __all__ = ["InBlocks", "Source", "Stream", "Taken"]
 
@@ -71,7 +72,7 @@ class Stream(Source):
 
     def __init__(self, steps: int) -> None:
         super().__init__(steps)
-        self._collect = tf.function(self._collected, autograph=False)
+        self._collect = compiled(self._collected, autograph=False)
 
     def begin(self) -> None:
         self._rows = tf.constant(0)

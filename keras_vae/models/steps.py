@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_vae.models.executions import Logs, Runner, is_dense
 from keras_vae.models.passes import Pass
+from keras_vae.models.tracing import compiled
 from keras_vae.models.xla import Program, XlaChoice
 
 __all__ = ["StepLoop", "step_program"]
@@ -43,8 +44,8 @@ class StepLoop(Runner):
         self._program = step
         self._in_graph = in_graph
         self._pass = Pass()
-        self._loop = tf.function(self._looped, autograph=False, reduce_retracing=True)
-        self._next = tf.function(
+        self._loop = compiled(self._looped, autograph=False, reduce_retracing=True)
+        self._next = compiled(
             lambda batches: step.compiled(batches.get_next()),
             autograph=False,
             reduce_retracing=True,

@@ -13,7 +13,9 @@ import tensorflow as tf
 
 from keras_vae import numerics
 from keras_vae.models import update
-from keras_vae.models.feeding import Batch, Fed
+from keras_vae.models.adapting import Adapting
+from keras_vae.models.feeding import Batch
+from keras_vae.models.forking import require_own_process
 from keras_vae.models.gather import gather_terms, local_part
 from keras_vae.models.losses import AddedLosses
 from keras_vae.terms import Bound, Context, ElboTerms
@@ -44,7 +46,7 @@ class _Outcome(NamedTuple):
     reconstruction: tf.Tensor
 
 
-class BoundModel(Fed):
+class BoundModel(Adapting):
     """A Keras model that maximises a bound on log p(x).
 
     Subclassing: set the attributes below in the constructor, build all weights there, and
@@ -80,12 +82,26 @@ class BoundModel(Fed):
         self.added_losses = AddedLosses(self)
 
     @property
+    def losses(self) -> list[Any]:
+        """Losses that layers have added, as in Keras, but for those of graphs long finished."""
+        graph, building = tf.compat.v1.get_default_graph(), set()
+        while graph is not None:
+            building.add(id(graph))
+            graph = getattr(graph, "outer_graph", None)
+        return [
+            loss
+            for loss in super().losses
+            if not tf.is_symbolic_tensor(loss) or id(loss.graph) in building
+        ]
+
+    @property
     def repeats_its_step(self) -> bool:
         """Whether `unguarded_step` is `train_step` but for the guard: no subclass's own."""
         return type(self).train_step is BoundModel.train_step
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One update; skipped if a number in it is not finite."""
+        self.require_adapted(training=True)
         batch = self.unpack(data)
         noise = self.draw_noise(batch.x, self.state.next_key(training=True))
         variables = self.trainable_variables
@@ -126,10 +142,31 @@ class BoundModel(Fed):
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Evaluate one batch."""
+        self.require_adapted(training=False)
         batch = self.unpack(data)
         noise = self.draw_noise(batch.x, self.state.next_key(training=False))
         outcome = self._evaluate_batch(batch, noise, training=False)
         return self._log(batch, outcome)
+
+    def predict(self, *arguments: Any, **kwargs: Any) -> Any:
+        """Reconstruct, as in Keras: `reconstruct` with a progress bar and callbacks."""
+        require_own_process()
+        return super().predict(*arguments, **kwargs)
+
+    def train_on_batch(self, *arguments: Any, **kwargs: Any) -> Any:
+        """Update once, as in Keras; `adapt` comes first where parts want to see the data."""
+        require_own_process()
+        return super().train_on_batch(*arguments, **kwargs)
+
+    def test_on_batch(self, *arguments: Any, **kwargs: Any) -> Any:
+        """Evaluate one batch, as in Keras."""
+        require_own_process()
+        return super().test_on_batch(*arguments, **kwargs)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Reconstruct one batch, as in Keras."""
+        require_own_process()
+        return super().predict_on_batch(x)
 
     def predict_step(self, data: Any) -> Any:
         """Reconstruct one batch."""

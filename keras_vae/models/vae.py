@@ -17,7 +17,9 @@ from keras_vae.component import register
 from keras_vae.likelihoods import Likelihood
 from keras_vae.models.composition import check_composition
 from keras_vae.models.conditions import Conditions
+from keras_vae.models.forking import note_process
 from keras_vae.models.state import TrainingState
+from keras_vae.models.tracing import CompiledFunctions
 from keras_vae.models.training import WATCHED, Noise
 from keras_vae.models.verbs import Verbs
 from keras_vae.objectives import ELBO, LogLikelihood, Objective
@@ -138,6 +140,7 @@ class VAE(Verbs):
             _check_preprocessor(preprocessor, missing)
         if seed is not None:
             require_integer("seed", seed, -(2**63), 2**63 - 1)
+        note_process()
         # The networks cast for themselves; log-densities keep their precision.
         super().__init__(autocast=False, **kwargs)
         self.encoder = encoder
@@ -155,7 +158,7 @@ class VAE(Verbs):
         self.preprocessor = preprocessor
         self.seed = seed
         self.conditions = conditions
-        self._functions: dict[tuple[str, bool], Any] = {}  # the verbs, compiled
+        self._functions = CompiledFunctions()  # of the methods
         self.state = TrainingState(WATCHED, numerics.new_seed() if seed is None else seed)
         self.track()
         self.build((None, *event_shape))

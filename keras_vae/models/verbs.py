@@ -5,6 +5,7 @@ Floor 4.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -20,8 +21,8 @@ from keras_vae.models.batching import ROWS
 from keras_vae.models.checks import Wanted, check_array
 from keras_vae.models.conditions import attach
 from keras_vae.models.copying import copy_model
+from keras_vae.models.heads import run_network
 from keras_vae.models.scores import Scores
-from keras_vae.networks import Network
 from keras_vae.priors import Prior
 from keras_vae.streams import Stream
 
@@ -187,12 +188,21 @@ class Verbs(Scores):
             )
             z = prior.sample(noise, self.context(condition=condition))
             key_of_x = numerics.fold_in(key, 1) if sample else None
+            adjust = (
+                functools.partial(
+                    self.likelihood.sharpened, temperature=rows[0, 0], top_p=rows[0, 1]
+                )
+                if adjusted
+                else None
+            )
             return (self.decoded_points(z, condition, key_of_x, adjust=adjust),)
 
-        adjust = self._adjustment(temperature, top_p, sample)
-        rows = np.zeros(count, "float32")
+        adjusted = self._adjustment(temperature, top_p, sample) is not None
+        # Not in the name: a function is compiled for all temperatures.
+        rows = np.tile(np.array([temperature, top_p], "float32"), (count, 1))
+        # What is compiled holds the prior, so that no other one comes to have its id.
         own = "" if prior is self.prior else id(prior)
-        name = f"generate {sample} {own} {temperature} {top_p}"
+        name = f"generate {sample} {own} {adjusted}"
         return self.in_batches(
             name, generate, rows, batch_size, Stream.GENERATE.key(seed), condition
         )[0]
@@ -206,14 +216,15 @@ class Verbs(Scores):
             raise ValueError(f"`top_p` must be above 0 and at most 1. Received: {top_p}.")
         if temperature == top_p == 1:
             return None
-        likelihood = self.likelihood
-        if not (sample and isinstance(likelihood, Categorical)):
+        if not (sample and isinstance(self.likelihood, Categorical)):
             raise ValueError(
                 f"`temperature` and `top_p` are for draws from a Categorical likelihood. "
-                f"Received: sample={sample} and a {type(likelihood).__name__}. Leave them at "
-                f"1, or pass sample=True."
+                f"Received: sample={sample} and a {type(self.likelihood).__name__}. Leave them "
+                f"at 1, or pass sample=True."
             )
-        return lambda params: likelihood.sharpened(params, temperature, top_p)
+        return functools.partial(
+            self.likelihood.sharpened, temperature=temperature, top_p=top_p
+        )
 
     def with_prior(self, prior: Prior) -> Self:
         """Copy the model, but for its prior.
@@ -295,7 +306,7 @@ class Verbs(Scores):
         inputs, condition = self._with_condition_input(x)
         view = self.encoder_view(self.preprocessed(x))
         view, options = attach(self.encoder, view, condition, "encoder")
-        params = self._to_posterior(_inlined(self.encoder)(view, **options))
+        params = self._to_posterior(run_network(self.encoder, view, inlined=True, **options))
         point = self.posterior.point(keras.ops.cast(params, numerics.density_dtype()))
         return keras.Model(inputs, point, name="encoder")
 
@@ -312,7 +323,9 @@ class Verbs(Scores):
         z = keras.Input(self.posterior.latent_shape, name="z")
         inputs, condition = self._with_condition_input(z)
         features, options = attach(self.decoder, z, condition, "decoder")
-        params = self._to_likelihood(_inlined(self.decoder)(features, **options))
+        params = self._to_likelihood(
+            run_network(self.decoder, features, inlined=True, **options)
+        )
         point = self.likelihood.point(keras.ops.cast(params, numerics.density_dtype()))
         return keras.Model(inputs, self.restored(point), name="decoder")
 
@@ -342,8 +355,3 @@ class Verbs(Scores):
         if reason is not None:
             raise ValueError(f"`prior` does not go with the model: {reason}.")
         return prior
-
-
-def _inlined(network: Any) -> Callable[[Any], Any]:
-    # `call` instead of `__call__` records the stock layers, not the network, in the graph.
-    return network.call if isinstance(network, Network) else network

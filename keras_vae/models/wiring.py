@@ -5,6 +5,7 @@ Floor 4.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,10 +15,18 @@ import tensorflow as tf
 from keras_vae import numerics
 from keras_vae.models import update
 from keras_vae.models.conditions import attach, repeated
+from keras_vae.models.forking import require_own_process
 from keras_vae.models.gather import with_stand_ins
-from keras_vae.models.heads import attach_head, features_of, require_layer
+from keras_vae.models.heads import (
+    attach_head,
+    features_of,
+    require_layer,
+    run_network,
+    wants_integers,
+)
 from keras_vae.models.sequences import next_params, write_sequence
 from keras_vae.models.training import BoundModel
+from keras_vae.priors import VampPrior
 from keras_vae.terms import Context
 
 __all__ = ["TwoNetworks"]
@@ -34,6 +43,7 @@ class TwoNetworks(BoundModel):
     decoder: Any
     encoder_head: bool
     decoder_head: bool
+    _takes_integers: bool
     _to_posterior: keras.Sequential
     _to_likelihood: keras.Sequential
 
@@ -43,6 +53,8 @@ class TwoNetworks(BoundModel):
         for network in (self.encoder, self.decoder):
             if hasattr(network, "bind") and not network.built:
                 network.bind(event_shape)
+        require_layer("encoder", self.encoder)
+        self._takes_integers = self._checked_for_integers()
         features = self._features_of("encoder", self._symbolic_view())
         self._to_posterior = attach_head(
             "encoder",
@@ -83,8 +95,12 @@ class TwoNetworks(BoundModel):
         """What the encoder sees of x, with its mask if values may be missing.
 
         Args:
-            x: `[batch, *event]`, real or symbolic.
+            x: `[batch, *event]`, real or symbolic. An encoder of integers sees x itself,
+                without the last axis if that has one element.
         """
+        if self._takes_integers:
+            x = keras.ops.cast(x, "int32")
+            return keras.ops.squeeze(x, -1) if self._squeezes else x
         if not self.missing:
             return self.likelihood.encoder_input(x)
         observed = keras.ops.logical_not(keras.ops.isnan(x))
@@ -245,6 +261,16 @@ class TwoNetworks(BoundModel):
         z = self.posterior.point(params)
         return self.decoded_points(z, condition, training=training)
 
+    def inputs_of_call(self) -> Any:
+        """What `call` takes, as `keras.InputSpec`: raw x, and conditions beside it."""
+        dtype = None if self.preprocessor is None else self.preprocessor.raw_dtype
+        usual = numerics.density_dtype()
+        x = keras.InputSpec(dtype or usual, (None, *self.raw_shape), name="x")
+        if self.conditions.shape is None:
+            return x
+        shape = (None, *self.conditions.shape)
+        return {"x": x, "condition": keras.InputSpec(usual, shape, name="condition")}
+
     def split_inputs(self, inputs: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Split what a conditional model is given into x and condition, as tensors."""
         condition = None
@@ -263,13 +289,14 @@ class TwoNetworks(BoundModel):
         self, role: str, head: Any, x: tf.Tensor, training: bool, options: dict[str, Any]
     ) -> tf.Tensor:
         """Parameters that a network and its head make of an input."""
+        require_own_process()
         network = getattr(self, role)
         rows = tf.shape(x)[0]
         replicated = training and update.number_of_replicas() > 1
         if replicated:
             x, options = with_stand_ins((x, options))
         with tf.name_scope(role):
-            features = network(x, training=training, **options)
+            features = run_network(network, x, training=training, **options)
         # At once: the other network may share layers with this one.
         self.added_losses.take(network)
         params = numerics.as_density(head(features, training=training))
@@ -288,7 +315,36 @@ class TwoNetworks(BoundModel):
             condition = repeated(condition, leading)
         return attach(self.decoder, flat, condition, "decoder")
 
+    def _checked_for_integers(self) -> bool:
+        """Whether the encoder takes integers."""
+        if not wants_integers(self.encoder):
+            return False
+        if any(isinstance(prior, VampPrior) for prior in self.prior._flatten_layers()):
+            raise ValueError(
+                "A VampPrior learns inputs of the encoder by their gradients, which an encoder "
+                "of integers has none of. Use another prior, such as NormalMixture()."
+            )
+        if self.missing or (self.conditions.shape and not self._takes("encoder", "condition")):
+            raise ValueError(
+                f"An encoder of integers cannot see missing values or conditions beside them. "
+                f"Received: missing={self.missing!r}, condition_shape={self.conditions.shape}. "
+                f"Use an encoder of real numbers, or one whose `call` takes `condition`."
+            )
+        return True
+
+    @property
+    def _squeezes(self) -> bool:
+        known = getattr(self.encoder, "inputs", None) if self.encoder.built else None
+        rank = len(known[0].shape) if known else len(self.event_shape)
+        return self.event_shape[-1] == 1 and rank == len(self.event_shape)
+
+    def _takes(self, role: str, name: str) -> bool:
+        return name in inspect.signature(getattr(self, role).call).parameters
+
     def _symbolic_view(self) -> Any:
+        if self._takes_integers:
+            shape = self.event_shape[:-1] if self._squeezes else self.event_shape
+            return keras.KerasTensor((None, *shape), dtype="int32")
         channels = self.event_shape[-1] if self.missing else 0
         shape = self.likelihood.encoder_input_shape(self.event_shape)
         return _symbol((*shape[:-1], shape[-1] + channels))

@@ -12,6 +12,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_vae.models.tracing import compiled
+
 __all__ = ["Program", "XlaChoice"]
 
 _OP = re.compile(r"(\w+) \(No registered")
@@ -102,7 +104,7 @@ class Program:
 
 
 def _compiled(function: Callable[..., Any], *, xla: bool) -> Any:
-    return tf.function(function, autograph=False, reduce_retracing=True, jit_compile=xla)
+    return compiled(function, autograph=False, reduce_retracing=True, jit_compile=xla)
 
 
 def _described(error: tf.errors.OpError) -> str:
