@@ -5,6 +5,7 @@ Floor 6.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import re
@@ -13,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_vae.exporters import serving
 from keras_vae.exporters.checks import ExportError, check_folder
 from keras_vae.exporters.manifest import Manifest
 from keras_vae.exporters.ops import PYTHON_OPS, graph_nodes, missing_op
 from keras_vae.exporters.pipeline import DEFAULT_TOLERANCE, Target, export
+from keras_vae.exporters.seeded import ENTROPY_OP, entropy_on_demand
 from keras_vae.exporters.signature import Signature
 from keras_vae.models import VAE
 
@@ -103,6 +106,9 @@ def export_saved_model(
 
 def _convert(signature: Signature) -> Any:
     concrete = signature.concrete
+    if any(node.op == ENTROPY_OP for node in graph_nodes(concrete)):
+        with entropy_on_demand():
+            concrete = dataclasses.replace(signature).concrete
     for node in graph_nodes(concrete):
         if node.op in PYTHON_OPS:
             raise missing_op(node.op, node.name, "A SavedModel", signature)
@@ -129,9 +135,29 @@ def _write(
             "The model uses a resource that a SavedModel cannot hold, such as a lookup table. "
             "Use tensors and variables in its place. Nothing was written."
         ) from error
+    _keep_branches(stage / _FOLDER / "saved_model.pb")
     served = {signature.name: signature for signature in signatures}
     served[_SERVING_DEFAULT] = served[default]
     serving.write_serving_files(stage, _FOLDER, served, model_name)
+
+
+def _keep_branches(path: Path) -> None:
+    """Keep TensorFlow from making ready, in branches that are not taken, what has no seed.
+
+    It refuses such ops where determinism is on, whether they run or not.
+    """
+    proto = saved_model_pb2.SavedModel()
+    proto.ParseFromString(path.read_bytes())
+    functions = proto.meta_graphs[0].graph_def.library.function
+    drawing = {
+        function.signature.name
+        for function in functions
+        if any(node.op == ENTROPY_OP for node in function.node_def)
+    }
+    for node in (node for function in functions for node in function.node_def):
+        if node.op == "If" and node.attr["then_branch"].func.name in drawing:
+            node.attr["_lower_using_switch_merge"].b = False
+    path.write_bytes(proto.SerializeToString())
 
 
 def _default(signatures: Sequence[Signature]) -> str:

@@ -8,15 +8,28 @@ Floor 6. Salmon, Moraes, Dror and Shaw (2011), Parallel Random Numbers: As Easy 
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
 
 from keras_vae import numerics
 
-__all__ = ["noise_of_seeds", "own_seeds", "threefry"]
+__all__ = [
+    "ENTROPY_OP",
+    "entropy_on_demand",
+    "given_or_own_seeds",
+    "noise_of_seeds",
+    "own_seeds",
+    "threefry",
+]
+
+#: The op from which graphs have entropy.
+ENTROPY_OP = "RandomUniform"
+_ON_DEMAND = contextvars.ContextVar("on_demand", default=False)
 
 _WORD = 2**32
 _PARITY = 0x1BD11BDA
@@ -46,6 +59,31 @@ def noise_of_seeds(
         draws = tf.concat(_normals(*words) if kind == "normal" else _uniforms(*words), axis=1)
         noise[name] = tf.reshape(draws[:, :size], (-1, *shape))
     return noise
+
+
+@contextlib.contextmanager
+def entropy_on_demand() -> Iterator[None]:
+    """Let `given_or_own_seeds` draw in a branch of its own, which is taken where needed."""
+    token = _ON_DEMAND.set(True)
+    try:
+        yield
+    finally:
+        _ON_DEMAND.reset(token)
+
+
+def given_or_own_seeds(seeds: tf.Tensor) -> tf.Tensor:
+    """Replace seeds below 0 by some from the entropy of the process that runs the graph.
+
+    Args:
+        seeds: int64, `[batch]`.
+    """
+
+    def replaced() -> tf.Tensor:
+        return tf.where(seeds < 0, own_seeds(seeds), seeds)
+
+    if not _ON_DEMAND.get():
+        return replaced()
+    return tf.cond(tf.reduce_any(seeds < 0), replaced, lambda: tf.identity(seeds))
 
 
 def own_seeds(like: tf.Tensor) -> tf.Tensor:

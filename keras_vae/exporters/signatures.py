@@ -29,7 +29,7 @@ from keras_vae.exporters.inputs import (
 )
 from keras_vae.exporters.probes import EDGES, Probes, at_edge
 from keras_vae.exporters.recurrence import plain_recurrence
-from keras_vae.exporters.seeded import noise_of_seeds, own_seeds
+from keras_vae.exporters.seeded import given_or_own_seeds, noise_of_seeds
 from keras_vae.exporters.signature import Signature, TensorInfo, naming
 from keras_vae.models import VAE
 
@@ -91,7 +91,7 @@ def sample(model: VAE) -> Signature:
 
     def function(seed: tf.Tensor, **others: tf.Tensor) -> Tensors:
         with tf.name_scope("noise"):
-            noise = noise_of_seeds(tf.where(seed < 0, own_seeds(seed), seed), specs)
+            noise = noise_of_seeds(given_or_own_seeds(seed), specs)
         return _generated(model, noise, others)
 
     def probe(rows: int) -> np.ndarray:
