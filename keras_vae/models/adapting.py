@@ -40,7 +40,8 @@ class Adapting(Fed):
             )
         self.state.adapted.assign(0)
         self._adapt_preprocessor(x, y)
-        x, _ = self._checked(x, y)
+        x, size = self._checked(x, y)
+        self.state.data_size.assign(size)
         self._adapt(x, y)
 
     def require_adapted(self, *, training: bool) -> None:

@@ -41,6 +41,8 @@ def test_adapt_gives_what_fit_gives(digits, make_vae):
     ours.adapt(digits[:64])
     fitted.fit(digits[:64], verbose=0)
     np.testing.assert_array_equal(ours.preprocessor.centre, fitted.preprocessor.centre)
+    # Objectives that weigh by the number of examples know it, too.
+    assert int(ours.state.data_size) == int(fitted.state.data_size) == 64
 
 
 def test_priors_that_start_from_data_want_it_before_training_only(digits, make_vae):
