@@ -121,7 +121,8 @@ def ais(
 
     label = "annealing" if progress else None
     values, effective = in_blocks(block, x, condition, block=batch_size, seed=seed, label=label)
-    return LogMarginal(values, effective, chains, "annealed importance sampling")
+    method = "annealed importance sampling"
+    return LogMarginal(values, effective, chains, method, model.likelihood.given)
 
 
 def bdmc(

@@ -44,6 +44,9 @@ class Likelihood(Component):
     has_distribution = True
     #: Number of training examples that `adapt` wants to see.
     adapt_rows = 0
+    #: What `log_prob` takes of x itself as given, in words. It is then no log p(x), and does
+    #: not compare with one. `None`: nothing.
+    given: str | None = None
     #: How the family follows a change of units: `"affine"` if it is closed under shifting and
     #: stretching x; `"log"` if the first parameters, one per element, are logarithms of x's
     #: typical size; `None` if it has no units.

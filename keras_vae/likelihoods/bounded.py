@@ -49,8 +49,9 @@ class LogNormal(LocationScale):
     Args:
         scale: Standard deviation of log x. A positive number: fixed. `"learned"`: one weight
             for all elements. `"predicted"`: emitted by the decoder for each element.
-            `"optimal"`: the root mean squared error of log x, over the batch in training, and
-            a running average of its square elsewhere. Defaults to `1.0`.
+            `"optimal"`: the root mean squared error of log x, over the batch in training,
+            whose bounds are then none on log p(x), and a running average of its square
+            elsewhere. Defaults to `1.0`.
         min_scale: Scales that are not given do not fall below it. Defaults to `1e-3`.
         **kwargs: As in any Keras layer.
 

@@ -38,8 +38,9 @@ class Laplace(LocationScale):
     Args:
         scale: The mean absolute error. A positive number: fixed. `"learned"`: one weight for
             all elements. `"predicted"`: emitted by the decoder for each element. `"optimal"`:
-            the mean absolute error of the batch, which maximises the likelihood, in training;
-            its running average elsewhere. Defaults to `1.0`.
+            the mean absolute error of the batch, which maximises the likelihood, in training,
+            whose bounds are then none on log p(x); its running average elsewhere. Defaults to
+            `1.0`.
         min_scale: Scales that are not given do not fall below it. Defaults to `1e-3`.
         **kwargs: As in any Keras layer.
 

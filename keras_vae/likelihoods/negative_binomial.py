@@ -44,10 +44,12 @@ class NegativeBinomial(Count, RunningMean):
             near 10, on a scale of logarithms. Defaults to `"shared"`.
         library: `None`: the decoder emits log m. `"observed"`: it emits shares, through a
             softmax over the whole event, and m is the share times the total count of x, its
-            library size. A density then needs the whole of x: `maskable` is false. Draws and
-            means, which have no x, take the running mean of the totals seen in training, 1
-            before the first step. An example without counts has the library size 1.
-            Defaults to `None`.
+            library size. `log_prob` is then log p(x | z, total), of counts of any total around
+            the one that x has, as in scVI: it is `given` the total, not a probability of x,
+            whose sum over all x is not 1. Compare it with others given the total alone.
+            It needs the whole of x: `maskable` is false. Draws and means, which have no x,
+            take the running mean of the totals seen in training, 1 before the first step. An
+            example without counts has the library size 1. Defaults to `None`.
         **kwargs: As in any Keras layer.
 
     Raises:
@@ -77,6 +79,11 @@ class NegativeBinomial(Count, RunningMean):
         super().__init__(**kwargs)
         self.dispersion = dispersion
         self.library = library
+
+    @property
+    def given(self) -> str | None:  # type: ignore[override]
+        """The total count of x, if it is observed."""
+        return None if self.library is None else "its total count"
 
     @property
     def maskable(self) -> bool:  # type: ignore[override]

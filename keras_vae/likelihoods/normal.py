@@ -29,8 +29,8 @@ class Normal(LocationScale):
         scale: The standard deviation. A positive number: fixed. `"learned"`: one weight
             for all elements. `"predicted"`: emitted by the decoder for each element.
             `"optimal"`: the root mean squared error, which maximises the likelihood; taken
-            over the batch in training, and a running average of its square elsewhere.
-            Defaults to `1.0`.
+            over the batch in training, whose bounds are then those of a profile likelihood,
+            not of log p(x), and a running average of its square elsewhere. Defaults to `1.0`.
         min_scale: Scales do not fall below it; a learned scale can otherwise make the
             density grow without bound. Defaults to `1e-3`.
         **kwargs: As in any Keras layer.

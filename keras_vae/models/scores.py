@@ -36,6 +36,9 @@ class Scores(InBatches):
     ) -> Any:
         """Evidence lower bound of each example in nats, at beta 1 whatever the objective.
 
+        On log p(x), or, with a likelihood that is `given` something of x, such as its total
+        count, on log p(x | that): the two do not compare.
+
         Args:
             x: `[examples, *raw_shape]`.
             condition: One per example, or one for all. Defaults to `None`.
@@ -89,7 +92,8 @@ class Scores(InBatches):
     ) -> Any:
         """Importance-weighted estimate of log p(x) of each example, in nats.
 
-        A lower bound in expectation that tightens with the number of samples. Memory does
+        Or of log p(x | what the likelihood is `given` of x), as in `elbo`. A lower bound in
+        expectation that tightens with the number of samples. Memory does
         not grow with `samples` or with the number of examples.
 
         Args:

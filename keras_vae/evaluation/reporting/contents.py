@@ -42,11 +42,13 @@ class Likelihood:
         log_marginal: Estimates of log p(x), of events as preprocessed.
         rate_distortion: Of the ELBO.
         dimensions: Numbers in one event.
+        unit: What nats and bits are those of, such as `"of a code for x"`.
     """
 
     log_marginal: LogMarginal
     rate_distortion: RateDistortion
     dimensions: int
+    unit: str = "of log p(x)"
 
 
 @dataclasses.dataclass(frozen=True)

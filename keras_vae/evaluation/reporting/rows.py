@@ -9,6 +9,8 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from keras_vae.evaluation.likelihood import log_p
+
 if TYPE_CHECKING:
     from keras_vae.evaluation.reporting.contents import Report, Samples
 
@@ -75,12 +77,14 @@ def measures_of(report: Report) -> Iterator[Measure]:
         )
         estimated = f"{marginal.method}, {marginal.samples:,} each; more is better"
         bits = marginal.bits_per_dimension(report.likelihood.dimensions)
-        few = "share of x whose log p(x) rests on < 3"
+        unit_words = f"{report.likelihood.unit}; less is better"
+        name_of_p = log_p(marginal.given)
+        few = f"share of x whose {name_of_p} rests on < 3: too low, with too small errors"
         for name, value, unit, meaning, error in (
-            ("log p(x)", marginal.mean, "nats", estimated, marginal.standard_error),
-            ("bits per dimension", bits, "bits", "of a code for x; less is better", None),
+            (name_of_p, marginal.mean, "nats", estimated, marginal.standard_error),
+            ("bits per dimension", bits, "bits", unit_words, None),
             ("few effective samples", marginal.few, "", few, None),
-            ("ELBO", -rate - distortion, "nats", "lower bound on log p(x)", None),
+            ("ELBO", -rate - distortion, "nats", f"lower bound on {name_of_p}", None),
             ("rate", rate, "nats", "KL of q(z|x) from the prior", None),
             ("distortion", distortion, "nats", "-log p(x|z)", None),
         ):

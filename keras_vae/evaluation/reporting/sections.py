@@ -33,6 +33,7 @@ from keras_vae.evaluation.samples import (
     frechet_distance,
     precision_recall,
 )
+from keras_vae.evaluation.units import unit_of
 from keras_vae.models import VAE
 
 __all__ = ["SECTIONS", "Given", "LeftOutError"]
@@ -148,7 +149,8 @@ def _likelihood(given: Given) -> Likelihood:
         seed=given.seed,
         progress=given.progress,
     )
-    return Likelihood(estimates, terms, math.prod(model.event_shape))
+    unit = unit_of(model, x).words
+    return Likelihood(estimates, terms, math.prod(model.event_shape), unit)
 
 
 def _samples(given: Given) -> Samples:

@@ -36,7 +36,8 @@ def for_source(source: Source, latent_dim: int | None = None, **kwargs: Any) -> 
     - table: dense layers and `Columns`; half as many latents as columns, at most 10. Where
       drawn rows are to train a classifier, let its label count more:
       `likelihood=Columns(source.schema.table.columns(), {"label": 10.0})`.
-    - counts: dense layers, `NegativeBinomial` given the library size; 10 latents.
+    - counts: dense layers, `NegativeBinomial` given the library size, so that bounds are on
+      log p(x | its total count); 10 latents.
     - series: dense layers up to 1,024 values, else convolutions; `Normal` of predicted scale;
       16 latents.
 
