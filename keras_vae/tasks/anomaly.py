@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from keras_vae import estimators, numerics
 from keras_vae.arguments import require_integer
+from keras_vae.data.streaming import is_streamed
 from keras_vae.models import VAE
 from keras_vae.models.extremes import capped, representable, without_nan
 from keras_vae.streams import Stream
@@ -124,8 +125,11 @@ def anomaly_score(
 
 def _tolerant(model: VAE, x: Any, score: Callable[[Any], np.ndarray]) -> np.ndarray:
     """Scores, infinite for examples that leave float32."""
-    array = x if hasattr(x, "dtype") and hasattr(x, "__array__") else np.asarray(x)
-    if np.shape(array)[1:] != model.raw_shape or not np.issubdtype(array.dtype, np.number):
+    array = x
+    if isinstance(x, (list, tuple)) or (hasattr(x, "__array__") and not is_streamed(x)):
+        array = np.asarray(x)
+    kind = getattr(getattr(array, "dtype", None), "kind", "")
+    if kind not in ("i", "u", "f") or tuple(array.shape[1:]) != model.raw_shape:
         return score(x)  # which says what is wrong
     fits = representable(model, array)
     if fits.all():

@@ -4,7 +4,9 @@ import json
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
+import tensorflow as tf
 from typer.testing import CliRunner
 
 import keras_vae
@@ -119,6 +121,21 @@ def test_bounds_of_extreme_rows_are_minus_infinity_and_scores_of_usual_ones_stay
     assert not np.isnan(model.log_marginal(held, samples=3, seed=0)).any()
     alone, beside = (anomaly_score(model, rows, samples=2)[:5] for rows in (x[:5], x))
     np.testing.assert_allclose(alone, beside, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "kind", [tf.constant, np.ndarray.tolist, pd.DataFrame, tf.data.Dataset]
+)
+def test_any_container_of_rows_is_scored_or_refused_in_a_sentence(kind):
+    model = table()
+    usual, x = with_extremes()
+    if kind is tf.data.Dataset:
+        with pytest.raises((TypeError, ValueError), match="`x` must"):
+            anomaly_score(model, kind.from_tensor_slices(usual), samples=2)
+        return
+    scores = anomaly_score(model, kind(x), samples=2)
+    np.testing.assert_array_equal(scores, anomaly_score(model, x, samples=2))
+    assert np.all(scores[5:] > scores[:5].max())
 
 
 def test_broken_weights_are_no_anomalies():
