@@ -3,7 +3,8 @@
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from tests.properties import compositions
+from tests.conformance.cases import CASES
+from tests.properties import Composition, compositions
 
 
 @pytest.mark.slow
@@ -19,3 +20,22 @@ from tests.properties import compositions
 @given(compositions())
 def test_training_on_extreme_values_stays_finite(composition):
     assert composition.trouble() == ""
+
+
+def test_a_step_out_of_range_is_noticed():
+    cases = {case.key: case for case in CASES}
+    composition = Composition(
+        cases["posteriors", "DiagonalNormal"],
+        cases["priors", "StandardNormal"],
+        cases["likelihoods", "Normal-fixed"],
+        cases["objectives", "IWAE"],
+        encoder="tanh",
+        preprocessor="none",
+        data="typical",
+        rows=3,
+        missing=False,
+        of_posterior=1.0,
+        of_likelihood=1e30,  # whose square leaves float32
+        seed=0,
+    )
+    assert "log_likelihood" in composition.trouble()
