@@ -174,7 +174,7 @@ class Fed(Compiled):
         self.state.data_size.assign(agree_on_size(self.distribute_strategy, size, x))
         self._adapt(x, y)
         steps, rows = data.steps_of_epoch(size, batch_size)
-        self._require_batches_to_compare(rows)
+        self._require_batches_to_compare(rows, size)
         wanted = limited(kwargs.get("steps_per_epoch"))
         self.choose_loop(epochs * (wanted or steps), rows)
         guard = FiniteGuard(self.state, self.likelihood.support_in_words())
@@ -258,9 +258,9 @@ class Fed(Compiled):
         with self.single_steps():
             return super().predict(x, *arguments, **kwargs)
 
-    def _require_batches_to_compare(self, rows: int) -> None:
-        smallest = self.objective.smallest_batch
-        if rows < smallest:
+    def _require_batches_to_compare(self, rows: int, size: int) -> None:
+        smallest, all_in_one = self.objective.smallest_batch, 0 < size <= rows
+        if rows < smallest and not all_in_one:
             raise ValueError(
                 f"{type(self.objective).__name__} compares the examples of a batch: "
                 f"`batch_size` must be at least {smallest}. Received: batch_size={rows}."

@@ -123,6 +123,13 @@ def test_fit_refuses_batches_of_one(name, make_vae, digits):
         vae.fit(digits[:4], batch_size=1, verbose=0)
 
 
+def test_data_of_a_single_example_are_trained_on_without_the_penalty(make_vae, digits):
+    vae = make_vae(objective=COMPARING["DIPVAE-i"][0]())
+    vae.compile("sgd", run_eagerly=True)
+    history = vae.fit(digits[:1], verbose=0).history
+    assert history["loss"][0] == pytest.approx(-history["elbo"][0], rel=1e-5)
+
+
 def test_an_objective_on_another_has_its_smallest_batch():
     features = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
     assert Perceptual(WAE(), features, weight=1.0).smallest_batch == 2
