@@ -5,8 +5,9 @@ Floor 0.
 
 from __future__ import annotations
 
+import contextlib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -21,6 +22,7 @@ __all__ = [
     "draw_noise",
     "fold_in",
     "inverse_positive",
+    "keras_seeded",
     "key_from_seed",
     "log_mean_exp",
     "new_seed",
@@ -117,6 +119,26 @@ def weighted_mean(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
 def new_seed() -> int:
     """A seed from Python's generator, which `keras.utils.set_random_seed` sets."""
     return random.randint(1, 2**31 - 1)  # noqa: S311 (not for secrets)
+
+
+@contextlib.contextmanager
+def keras_seeded(seed: int | None) -> Iterator[None]:
+    """Seed what Keras draws on its own, and leave its source as it was.
+
+    Initializers and Dropout layers without a seed take one from Python's generator, and so does
+    `new_seed`. Nothing else is seeded: NumPy's and TensorFlow's generators are not touched.
+
+    Args:
+        seed: Random seed. `None`: a fresh one, from Python's generator.
+    """
+    if seed is None:
+        seed = new_seed()
+    state = random.getstate()
+    random.seed(int(seed))
+    try:
+        yield
+    finally:
+        random.setstate(state)
 
 
 def key_from_seed(seed: int | tf.Tensor | None, stream: int = 0) -> tf.Tensor:

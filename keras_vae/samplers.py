@@ -45,7 +45,9 @@ def fit(
         prior: What to fit, such as `priors.NormalMixture`, `priors.Flow` or one of this
             module; fresh, or fitted before to latents of the same shape.
         condition: Of each example, as in `VAE.encode`. Defaults to `None`.
-        seed: Of the draws. Defaults to `0`; `None` for a fresh one.
+        seed: Random seed of the draws, and of the weights and order of a prior that is trained.
+            Defaults to `0`; `None` for a fresh one. The generators of Python, NumPy, Keras and
+            TensorFlow stay as they are.
 
     Returns:
         The prior, built and fitted: for `vae.generate(n, prior=...)` and `vae.with_prior`.
@@ -83,12 +85,16 @@ def fit(
             f"`prior` was built for latents of shape {prior.latent_shape}, but the model's "
             f"have {posterior.latent_shape}. Use a fresh one."
         )
-    if not prior.built:
-        prior.bind(
-            vae.event_shape, vae.likelihood.support, vae.conditions.prepared_shape, posterior
-        )
-        prior.build(posterior.latent_shape)
-    prior.fit_to(np.asarray(vae.encode(x, sample=True, condition=condition, seed=seed)))
+    with numerics.keras_seeded(seed):
+        if not prior.built:
+            prior.bind(
+                vae.event_shape,
+                vae.likelihood.support,
+                vae.conditions.prepared_shape,
+                posterior,
+            )
+            prior.build(posterior.latent_shape)
+        prior.fit_to(np.asarray(vae.encode(x, sample=True, condition=condition, seed=seed)))
     return prior
 
 

@@ -87,7 +87,9 @@ def test_overview_checks_its_arguments(make_vae, digits, tmp_path):
         plots.overview(flat, digits.reshape(-1, 64), path=path)
     with pytest.raises(ValueError, match="`x` must have at least two images"):
         plots.overview(make_vae(), digits[:1], path=path)
-    with pytest.raises(ValueError, match=r"`labels` must have shape \(20,\).*\(19,\)"):
+    with pytest.raises(
+        ValueError, match=r"`labels` must be one label for each of 20 .*\(19,\)"
+    ):
         plots.overview(make_vae(), digits[:20], np.zeros(19), path=path)
     with pytest.raises(ValueError, match=r"`labels` must be numbers.*20 classes"):
         plots.overview(make_vae(), digits[:20], np.arange(20).astype(str), path=path)
@@ -320,3 +322,95 @@ def test_spectrograms_are_upright_and_share_a_scale(tmp_path):
 def test_spectrograms_refuse_other_arrays(tmp_path, rows):
     with pytest.raises(ValueError, match="`rows` must be spectrograms"):
         plots.spectrograms(rows, path=tmp_path / "x.png")
+
+
+# Without a path, and with bad arguments.
+
+
+def drawn(vae, digits):
+    """Every plot as a function of its path."""
+    x = digits[:20]
+    return {
+        "kl_spectrum": lambda path=None: plots.kl_spectrum([1.0, 2.0], path=path),
+        "latent_map": lambda path=None: plots.latent_map(vae, x, path=path),
+        "learning_curves": lambda path=None: plots.learning_curves({"elbo": [1.0]}, path=path),
+        "overview": lambda path=None: plots.overview(vae, x, path=path),
+        "rank_histogram": lambda path=None: plots.rank_histogram([0.5, 0.5], path=path),
+        "rate_distortion": lambda path=None: plots.rate_distortion({1: (1.0, 2.0)}, path=path),
+        "reconstructions": lambda path=None: plots.reconstructions(vae, x, path=path),
+        "samples": lambda path=None: plots.samples(vae, 5, path=path),
+        "spectrograms": lambda path=None: plots.spectrograms({"a": x[..., 0]}, path=path),
+        "traversals": lambda path=None: plots.traversals(vae, x, path=path),
+    }
+
+
+@pytest.mark.parametrize("name", plots.__all__)
+def test_plots_without_a_path_are_figures_that_notebooks_show(
+    make_vae, digits, tmp_path, monkeypatch, name
+):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    draw = drawn(make_vae(), digits)[name]
+    figure = draw()
+    assert isinstance(figure, matplotlib.figure.Figure)
+    assert figure._repr_png_().startswith(b"\x89PNG")
+    assert draw(str(tmp_path / "p.png")) == tmp_path / "p.png"
+
+
+@pytest.mark.parametrize("name", plots.__all__)
+def test_plots_name_the_formats_that_a_path_may_have(make_vae, digits, tmp_path, name):
+    draw = drawn(make_vae(), digits)[name]
+    for bad in ("noext", "plot.xyz", ".png"):
+        with pytest.raises(ValueError, match=r"`path` must end in a format .*\.png.*Received"):
+            draw(str(tmp_path / bad))
+    with pytest.raises(TypeError, match=r"`path` must be a path.*Received: a int"):
+        draw(3)
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(ValueError, match="`path` must be a file"):
+        draw(tmp_path / "folder.png")
+    assert [p.name for p in tmp_path.iterdir()] == ["folder.png"]
+
+
+def test_learning_curves_take_what_fit_returns(make_vae, digits):
+    vae = make_vae()
+    vae.compile("adam")
+    history = vae.fit(digits[:64], epochs=2, batch_size=32, verbose=0)
+    titles = [ax.get_title("left") for ax in plots.learning_curves(history).axes]
+    assert "elbo" in titles
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda vae, x: plots.learning_curves(None), "`history` must be what `fit` returns"),
+        (lambda vae, x: plots.learning_curves([1.0]), "`history` must be what `fit` returns"),
+        (lambda vae, x: plots.learning_curves({"a": "b"}), "`history` must hold one number"),
+        (lambda vae, x: plots.kl_spectrum(None), "`kl` must be a vector"),
+        (lambda vae, x: plots.kl_spectrum(["a"]), "`kl` must be a vector"),
+        (lambda vae, x: plots.kl_spectrum([np.nan]), "NaN or infinities"),
+        (lambda vae, x: plots.rank_histogram([0.5, 0.5], [0.1]), "`standard_errors` must be 2"),
+        (lambda vae, x: plots.rank_histogram([0.5], [-0.1]), "`standard_errors` must be 1"),
+        (lambda vae, x: plots.rate_distortion([(1.0, 2.0)]), "`points` must be a dictionary"),
+        (lambda vae, x: plots.rate_distortion({1: (1.0,)}), "a rate and a distortion each"),
+        (lambda vae, x: plots.rate_distortion({1: 3.0}), r"`points\[1\]` must be a vector"),
+        (lambda vae, x: plots.spectrograms(x), "`rows` must be spectrograms by name"),
+        (lambda vae, x: plots.spectrograms({"a": [[["b"]]]}), "`rows` must hold real numbers"),
+        (lambda vae, x: plots.latent_map(vae, None), "`x` must be an array of examples"),
+        (lambda vae, x: plots.overview(vae, None), "`x` must be an array of examples"),
+        (lambda vae, x: plots.traversals(vae, 3.0), "`x` must be an array of examples"),
+        (lambda vae, x: plots.latent_map(vae, x, [None] * 20), "`labels` must not be missing"),
+        (lambda vae, x: plots.latent_map(vae, x, [1, "a"] * 10 + [3]), "label for each of 20"),
+        (lambda vae, x: plots.samples(vae, 0), "`count` must be an integer >= 1"),
+        (lambda vae, x: plots.traversals(vae, x, latents=0), "`latents` must be an integer"),
+    ],
+    ids=range(20),
+)
+def test_bad_arguments_of_plots_are_explained(make_vae, digits, draw, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        draw(make_vae(), digits[:20])
+
+
+def test_one_hot_labels_and_words_are_drawn(make_vae, digits):
+    vae = make_vae()
+    for labels in (np.eye(2)[np.arange(20) % 2], np.array(["a", "b"] * 10, object)):
+        (ax,) = plots.latent_map(vae, digits[:20], labels).axes
+        assert len(ax.texts) == 2

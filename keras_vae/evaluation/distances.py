@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -72,11 +72,12 @@ def flat_rows(x: Any) -> np.ndarray:
     return rows
 
 
-def feature_matrices(**sets: Any) -> list[np.ndarray]:
+def feature_matrices(sets: Mapping[str, Any], least: int = 2) -> list[np.ndarray]:
     """Return features as float64 matrices of equally many columns, or raise a ValueError.
 
     Args:
-        **sets: Features `[examples, features]`, at least two examples, by argument name.
+        sets: Features `[examples, features]` by argument name.
+        least: Fewest examples of each. Defaults to `2`.
     """
     found = {}
     for name, given in sets.items():
@@ -95,9 +96,10 @@ def feature_matrices(**sets: Any) -> list[np.ndarray]:
             f"first: feature_network(x, labels).predict(images)."
         )
     for name, rows in found.items():
-        if len(rows) < 2 or not rows.shape[1]:
+        if len(rows) < least or not rows.shape[1]:
+            few = "two examples" if least == 2 else f"{least} example"
             raise ValueError(
-                f"`{name}` must have at least two examples and one feature. "
+                f"`{name}` must have at least {few} and one feature. "
                 f"Received: shape {rows.shape}."
             )
         if not np.isfinite(rows).all():

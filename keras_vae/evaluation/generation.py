@@ -147,5 +147,5 @@ def _mean(squares: np.ndarray) -> float:
 
 
 def _rows(name: str, x: Any) -> np.ndarray:
-    (rows,) = feature_matrices(**{name: flat_rows(x)})
+    (rows,) = feature_matrices({name: flat_rows(x)})
     return rows

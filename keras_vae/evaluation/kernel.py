@@ -72,7 +72,7 @@ def kernel_distance(
     section 4; Serfling (1980), Approximation Theorems of Mathematical Statistics, 5.2.1, of the
     variance of U-statistics.
     """
-    real, generated = feature_matrices(real=real, generated=generated)
+    real, generated = feature_matrices({"real": real, "generated": generated})
     require_integer("subsets", subsets, least=2)
     if size is not None:
         require_integer("size", size, least=2)

@@ -14,6 +14,8 @@ import tensorflow as tf
 
 from keras_vae import numerics
 from keras_vae.arguments import require_integer, require_number
+from keras_vae.data.labels import classes_of, flat_labels
+from keras_vae.evaluation.distances import feature_matrices
 from keras_vae.evaluation.generation import TwoSampleTest, two_sample_test
 from keras_vae.models import VAE
 from keras_vae.models.tracing import compiled
@@ -268,13 +270,14 @@ def probe(
 
     Args:
         train_codes: `[examples, latent_dim]`, such as `model.encode(x_train)`.
-        train_labels: `[examples]`.
+        train_labels: Classes, `[examples]`, numbers or strings; or one-hot rows.
         codes: Of held-out examples.
         labels: Of held-out examples.
         neighbours: Codes that vote. Defaults to `10`.
 
     Raises:
-        ValueError: If codes and labels are not equally many, or there is but one label.
+        ValueError: If codes and labels are not equally many, labels are missing, or those to
+            train on are all of one class.
 
     Example:
     >>> labels = np.arange(100) % 2
@@ -288,6 +291,16 @@ def probe(
     import sklearn.preprocessing
 
     require_integer("neighbours", neighbours)
+    train_codes, codes = feature_matrices({"train_codes": train_codes, "codes": codes}, least=1)
+    # Words of different lengths are of different dtypes: both sets are compared as they are.
+    of_train = flat_labels(train_labels, len(train_codes), "train_labels")
+    classes_of(of_train, len(train_codes), "train_labels", least=2)
+    of_rest = flat_labels(labels, len(codes))
+    if (of_train.dtype.kind in "biuf") != (of_rest.dtype.kind in "biuf"):
+        raise ValueError(
+            f"`train_labels` and `labels` must be of one kind. "
+            f"Received: dtypes {of_train.dtype} and {of_rest.dtype}."
+        )
     accuracies = []
     for classifier in (
         sklearn.linear_model.LogisticRegression(max_iter=1_000),
@@ -296,6 +309,11 @@ def probe(
         scaled = sklearn.pipeline.make_pipeline(
             sklearn.preprocessing.StandardScaler(), classifier
         )
-        scaled.fit(np.asarray(train_codes), np.asarray(train_labels))
-        accuracies.append(float(scaled.score(np.asarray(codes), np.asarray(labels))))
+        # Scikit-learn takes objects for values that are not to be compared.
+        scaled.fit(train_codes, _plain(of_train))
+        accuracies.append(float(np.mean(scaled.predict(codes) == _plain(of_rest))))
     return Probe(*accuracies)
+
+
+def _plain(labels: np.ndarray) -> np.ndarray:
+    return np.array(labels.tolist()) if labels.dtype.kind == "O" else labels

@@ -171,7 +171,7 @@ def frechet_distance(real: Any, generated: Any) -> float:
     Reference: Heusel, Ramsauer, Unterthiner, Nessler and Hochreiter (2017), GANs Trained by a
     Two Time-Scale Update Rule, equation 6.
     """
-    real, generated = feature_matrices(real=real, generated=generated)
+    real, generated = feature_matrices({"real": real, "generated": generated})
     first, second = np.cov(real, rowvar=False), np.cov(generated, rowvar=False)
     first, second = np.atleast_2d(first), np.atleast_2d(second)
     # tr (AB)^(1/2) by the eigenvalues of A^(1/2) B A^(1/2), which is symmetric.
@@ -210,7 +210,7 @@ def precision_recall(real: Any, generated: Any, *, neighbours: int = 5) -> Preci
     Reference: Kynkaanniemi, Karras, Laine, Lehtinen and Aila (2019), Improved Precision and
     Recall Metric; Naeem, Oh, Uh, Choi and Yoo (2020), Reliable Fidelity and Diversity Metrics.
     """
-    real, generated = feature_matrices(real=real, generated=generated)
+    real, generated = feature_matrices({"real": real, "generated": generated})
     require_integer("neighbours", neighbours)
     if min(len(real), len(generated)) <= neighbours:
         raise ValueError(
@@ -260,7 +260,7 @@ def copying(train: Any, held_out: Any, generated: Any) -> Copying:
 
     given = {"train": train, "held_out": held_out, "generated": generated}
     flat = {name: flat_rows(each) for name, each in given.items()}
-    train, held_out, generated = centred(*feature_matrices(**flat))
+    train, held_out, generated = centred(*feature_matrices(flat))
     expected, _ = _nearest(held_out, train)
     distances, rows = _nearest(generated, train)
     test = scipy.stats.mannwhitneyu(expected, distances)

@@ -6,13 +6,12 @@ Floor 5.
 from __future__ import annotations
 
 import os
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from keras_vae.plots.figures import GAP, HEADING, MARGIN, head, new_figure, save
+from keras_vae.plots.figures import GAP, HEADING, MARGIN, checked_path, head, new_figure, save
 
 __all__ = ["spectrograms"]
 
@@ -20,16 +19,16 @@ __all__ = ["spectrograms"]
 _WIDTH, _HEIGHT = 1.2, 0.9
 
 
-def spectrograms(rows: Mapping[str, Any], *, path: str | os.PathLike[str]) -> pathlib.Path:
-    """Write a picture of spectrograms: time from left to right, low bands below.
+def spectrograms(rows: Mapping[str, Any], *, path: str | os.PathLike[str] | None = None) -> Any:
+    """Draw a picture of spectrograms: time from left to right, low bands below.
 
     Args:
         rows: Spectrograms `[examples, frames, bands]` by name; each name is a row. All share a
             scale, from their quietest (dark) to their loudest.
-        path: As in `overview`.
+        path: As in `overview`. Defaults to `None`.
 
     Returns:
-        The path.
+        The path, or the Matplotlib figure if there is none.
 
     Raises:
         ImportError: If Matplotlib is not installed.
@@ -43,13 +42,19 @@ def spectrograms(rows: Mapping[str, Any], *, path: str | os.PathLike[str]) -> pa
     >>> keras_vae.plots.spectrograms({"A tone": source.x_train}, path=path).name
     'tone.png'
     """
-    figure = new_figure()
+    where, figure = checked_path(path), new_figure()
+    if not isinstance(rows, Mapping):
+        raise ValueError(
+            f"`rows` must be spectrograms by name. Received: a {type(rows).__name__}."
+        )
     found = {name: np.asarray(levels) for name, levels in rows.items()}
     shapes = [levels.shape for levels in found.values()]
     if not shapes or any(len(shape) != 3 or 0 in shape for shape in shapes):
         raise ValueError(
             f"`rows` must be spectrograms [examples, frames, bands]. Received: shapes {shapes}."
         )
+    if any(level.dtype.kind not in "biuf" for level in found.values()):
+        raise ValueError("`rows` must hold real numbers. Received: something else.")
     columns, line = max(shape[0] for shape in shapes), HEADING + _HEIGHT
     width = 2 * MARGIN + columns * _WIDTH
     height = 2 * MARGIN + len(found) * (line + GAP) - GAP
@@ -66,4 +71,4 @@ def spectrograms(rows: Mapping[str, Any], *, path: str | os.PathLike[str]) -> pa
             ax.set_axis_off()
             if not column:
                 head(ax, name)
-    return save(figure, path)
+    return save(figure, where)

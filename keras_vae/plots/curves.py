@@ -6,8 +6,7 @@ Floor 5.
 from __future__ import annotations
 
 import os
-import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from keras_vae.plots.figures import (
     INK,
     MUTED,
     axes_style,
+    checked_path,
     head,
     new_figure,
     save,
@@ -29,17 +29,16 @@ __all__ = ["kl_spectrum", "learning_curves", "rank_histogram", "rate_distortion"
 _WIDTH, _HEIGHT = 4.2, 3.0
 
 
-def learning_curves(
-    history: Mapping[str, Sequence[float]], *, path: str | os.PathLike[str]
-) -> pathlib.Path:
-    """Write a picture of a training: each logged value over epochs, with its `val_` beside it.
+def learning_curves(history: Any, *, path: str | os.PathLike[str] | None = None) -> Any:
+    """Draw a picture of a training: each logged value over epochs, with its `val_` beside it.
 
     Args:
-        history: Name -> value of each epoch, such as `model.fit(...).history`.
-        path: Where to write; the ending tells the format, such as `.png`.
+        history: What `model.fit` returned, or name -> value of each epoch.
+        path: Where to write; the ending tells the format, such as `.png`. Defaults to `None`:
+            the figure is returned, which notebooks show.
 
     Returns:
-        The path.
+        The path, or the Matplotlib figure if there is none.
 
     Raises:
         ImportError: If Matplotlib is not installed.
@@ -52,18 +51,26 @@ def learning_curves(
     >>> keras_vae.plots.learning_curves(history, path=path).name
     'curves.png'
     """
+    where = checked_path(path)
+    values = getattr(history, "history", history)
+    if not isinstance(values, Mapping):
+        raise ValueError(
+            f"`history` must be what `fit` returns, or a dictionary of it. "
+            f"Received: a {type(history).__name__}."
+        )
+    history = {name: _epochs(name, of_name) for name, of_name in values.items()}
     names = [name for name in history if not name.startswith("val_") and len(history[name])]
     if not names:
         raise ValueError(
             "`history` must hold values of epochs by name, as `fit(...).history` does. "
-            f"Received: {dict(history)}."
+            f"Received: {dict(values)}."
         )
     figure, grid = _panels(len(names))
     for ax, name in zip(grid, names):
         for index, key in enumerate((name, f"val_{name}")):
             if key not in history:
                 continue
-            values = np.asarray(history[key], "float64")
+            values = history[key]
             epochs = np.arange(1, len(values) + 1)
             label = "validation" if index else "training"
             marker = "o" if len(values) == 1 else None
@@ -74,18 +81,18 @@ def learning_curves(
         axes_style(ax)
         if f"val_{name}" in history:
             ax.legend(frameon=False, fontsize=9)
-    return save(figure, path)
+    return save(figure, where)
 
 
-def kl_spectrum(kl: Any, *, path: str | os.PathLike[str]) -> pathlib.Path:
-    """Write a picture of the KL of each group of latents, largest first.
+def kl_spectrum(kl: Any, *, path: str | os.PathLike[str] | None = None) -> Any:
+    """Draw a picture of the KL of each group of latents, largest first.
 
     Args:
         kl: Nats, `[groups]`, such as `evaluation.latent_summary(model, x).kl`.
-        path: As in `learning_curves`.
+        path: As in `learning_curves`. Defaults to `None`.
 
     Returns:
-        The path.
+        The path, or the Matplotlib figure if there is none.
 
     Raises:
         ImportError: If Matplotlib is not installed.
@@ -97,6 +104,7 @@ def kl_spectrum(kl: Any, *, path: str | os.PathLike[str]) -> pathlib.Path:
     >>> keras_vae.plots.kl_spectrum([0.01, 3.1, 1.2], path=path).name
     'kl.png'
     """
+    where = checked_path(path)
     kl = _vector("kl", kl)
     order = np.argsort(-kl)
     figure, (ax,) = _panels(1, width=2 * _WIDTH)
@@ -107,21 +115,21 @@ def kl_spectrum(kl: Any, *, path: str | os.PathLike[str]) -> pathlib.Path:
     ax.set_ylabel("nats", color=MUTED)
     head(ax, f"KL of q(z|x) from the prior: {kl.sum():.1f} nats in all")
     axes_style(ax)
-    return save(figure, path)
+    return save(figure, where)
 
 
 def rank_histogram(
-    shares: Any, standard_errors: Any = None, *, path: str | os.PathLike[str]
-) -> pathlib.Path:
-    """Write a picture of how often data take each rank among draws of the model.
+    shares: Any, standard_errors: Any = None, *, path: str | os.PathLike[str] | None = None
+) -> Any:
+    """Draw a picture of how often data take each rank among draws of the model.
 
     Args:
         shares: `[ranks]`, such as `evaluation.calibration(model, x).mean`.
         standard_errors: Of each; two of them are drawn as a bar. Defaults to `None`.
-        path: As in `learning_curves`.
+        path: As in `learning_curves`. Defaults to `None`.
 
     Returns:
-        The path.
+        The path, or the Matplotlib figure if there is none.
 
     Raises:
         ImportError: If Matplotlib is not installed.
@@ -133,10 +141,16 @@ def rank_histogram(
     >>> keras_vae.plots.rank_histogram([0.3, 0.4, 0.3], path=path).name
     'ranks.png'
     """
+    where = checked_path(path)
     shares = _vector("shares", shares)
     errors = (
         None if standard_errors is None else 2 * _vector("standard_errors", standard_errors)
     )
+    if errors is not None and (len(errors) != len(shares) or errors.min() < 0):
+        raise ValueError(
+            f"`standard_errors` must be {len(shares)} numbers >= 0, one for each rank. "
+            f"Received: {len(errors)}, the least {errors.min() / 2:g}."
+        )
     figure, (ax,) = _panels(1, width=2 * _WIDTH)
     bars = {"ecolor": INK, "error_kw": {"elinewidth": 1}}
     ax.bar(np.arange(len(shares)), shares, color=COLOURS[0], width=0.85, yerr=errors, **bars)
@@ -148,21 +162,21 @@ def rank_histogram(
     ax.legend(frameon=False, fontsize=9)
     head(ax, "Rank of data among draws of p(x|z)")
     axes_style(ax)
-    return save(figure, path)
+    return save(figure, where)
 
 
 def rate_distortion(
-    points: Mapping[Any, tuple[float, float]], *, path: str | os.PathLike[str]
-) -> pathlib.Path:
-    """Write a picture of what models pay for z and for x given z: lower left is better.
+    points: Mapping[Any, tuple[float, float]], *, path: str | os.PathLike[str] | None = None
+) -> Any:
+    """Draw a picture of what models pay for z and for x given z: lower left is better.
 
     Args:
         points: Label, such as a beta -> rate and distortion in nats, as
             `evaluation.rate_distortion` returns them.
-        path: As in `learning_curves`.
+        path: As in `learning_curves`. Defaults to `None`.
 
     Returns:
-        The path.
+        The path, or the Matplotlib figure if there is none.
 
     Raises:
         ImportError: If Matplotlib is not installed.
@@ -177,10 +191,21 @@ def rate_distortion(
 
     Reference: Alemi, Poole, Fischer, Dillon, Saurous and Murphy (2018), figure 3.
     """
+    where = checked_path(path)
+    if not isinstance(points, Mapping):
+        raise ValueError(
+            f"`points` must be a dictionary, label -> (rate, distortion). "
+            f"Received: a {type(points).__name__}."
+        )
     if not points:
         raise ValueError("`points` must not be empty. Received: {}.")
     labels = list(points)
-    rates, distortions = np.array([tuple(points[label]) for label in labels], "float64").T
+    pairs = {label: _vector(f"points[{label!r}]", points[label]) for label in labels}
+    if any(len(pair) != 2 for pair in pairs.values()):
+        raise ValueError(
+            f"`points` must have a rate and a distortion each. Received: {dict(points)}."
+        )
+    rates, distortions = np.stack(list(pairs.values()), axis=1)
     figure, (ax,) = _panels(1, width=1.5 * _WIDTH, height=1.3 * _HEIGHT)
     order = np.argsort(rates)
     ax.plot(rates[order], distortions[order], color=COLOURS[0], lw=1.8, marker="o")
@@ -203,7 +228,7 @@ def rate_distortion(
     ax.legend(frameon=False, fontsize=9)
     head(ax, "Rate and distortion")
     axes_style(ax)
-    return save(figure, path)
+    return save(figure, where)
 
 
 def _panels(count: int, *, width: float = _WIDTH, height: float = _HEIGHT) -> tuple[Any, Any]:
@@ -219,10 +244,30 @@ def _panels(count: int, *, width: float = _WIDTH, height: float = _HEIGHT) -> tu
     return figure, grid[:count]
 
 
+def _epochs(name: str, values: Any) -> np.ndarray:
+    """Values of a curve; those that are not finite leave gaps in it."""
+    try:
+        curve = np.atleast_1d(np.asarray(values, "float64"))
+    except (TypeError, ValueError):
+        curve = np.empty((0, 0))
+    if curve.ndim != 1:
+        raise ValueError(
+            f"`history` must hold one number of each epoch. Received: {name}={values!r}."
+        )
+    return curve
+
+
 def _vector(name: str, values: Any) -> np.ndarray:
-    vector = np.asarray(values, "float64")
+    try:
+        vector = np.asarray(values, "float64")
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`{name}` must be a vector of finite numbers. Received: a "
+            f"{type(values).__name__} of something else."
+        ) from error
     if vector.ndim != 1 or not len(vector) or not np.isfinite(vector).all():
         raise ValueError(
-            f"`{name}` must be a vector of finite numbers. Received: shape {vector.shape}."
+            f"`{name}` must be a vector of finite numbers. Received: shape {vector.shape}"
+            f"{'' if np.isfinite(vector).all() else ', NaN or infinities'}."
         )
     return vector

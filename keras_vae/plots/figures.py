@@ -5,6 +5,8 @@ Floor 5.
 
 from __future__ import annotations
 
+import functools
+import io
 import os
 import pathlib
 from typing import Any
@@ -21,6 +23,7 @@ __all__ = [
     "MARGIN",
     "MUTED",
     "axes_style",
+    "checked_path",
     "head",
     "new_figure",
     "save",
@@ -42,6 +45,8 @@ COLOURS = (
 )
 INK, MUTED, FAINT = "#222222", "#666666", "#bbbbbb"
 
+_DPI = 150
+
 # Inches.
 MARGIN, GAP, HEADING = 0.3, 0.2, 0.32
 
@@ -55,9 +60,21 @@ def new_figure() -> Any:
         raise ImportError(
             'Plots need Matplotlib. Install it with: pip install "keras-vae[plots]"'
         ) from error
-    figure = Figure(facecolor="white")
+    figure = _shown_by_notebooks(Figure)(facecolor="white")
     FigureCanvasAgg(figure)
     return figure
+
+
+@functools.cache
+def _shown_by_notebooks(figure_class: Any) -> Any:
+    """Give a class of figures the method by which notebooks show what pyplot does not know."""
+
+    def picture(figure: Any) -> bytes:
+        written = io.BytesIO()
+        figure.savefig(written, format="png", dpi=_DPI)
+        return written.getvalue()
+
+    return type("Figure", (figure_class,), {"_repr_png_": picture})
 
 
 def head(ax: Any, text: str) -> None:
@@ -74,9 +91,39 @@ def axes_style(ax: Any) -> None:
         ax.spines[side].set_color(FAINT)
 
 
-def save(figure: Any, path: str | os.PathLike[str]) -> pathlib.Path:
-    """Write a figure to a file, which appears when it is whole, and return its path."""
-    target = local_path(path)
-    with writing(target) as draft:
-        figure.savefig(draft, dpi=150)
-    return target
+def checked_path(path: Any) -> pathlib.Path | None:
+    """Return a path whose ending is a format of pictures, before anything is drawn.
+
+    Raises:
+        TypeError: If it is no path.
+        ValueError: If Matplotlib cannot write such files, or it is a folder.
+    """
+    if path is None:
+        return None
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(
+            f"`path` must be a path such as 'plot.png', or None for a figure. "
+            f"Received: a {type(path).__name__}."
+        )
+    found = local_path(path)
+    formats = sorted(new_figure().canvas.get_supported_filetypes())
+    if found.suffix[1:].lower() not in formats:
+        raise ValueError(
+            f"`path` must end in a format of pictures: {', '.join(f'.{f}' for f in formats)}. "
+            f"Received: {str(path)!r}."
+        )
+    if found.is_dir():
+        raise ValueError(f"`path` must be a file. Received: the folder {str(path)!r}.")
+    return found
+
+
+def save(figure: Any, path: pathlib.Path | None) -> Any:
+    """Write a figure to a file, which appears when it is whole, and return its path.
+
+    Without a path the figure itself is returned, to be shown or changed.
+    """
+    if path is None:
+        return figure
+    with writing(path) as draft:
+        figure.savefig(draft, dpi=_DPI)
+    return path

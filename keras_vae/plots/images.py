@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from keras_vae.arguments import require_integer
 from keras_vae.models import VAE
-from keras_vae.plots.figures import HEADING, MARGIN, head, new_figure, save
+from keras_vae.plots.figures import HEADING, MARGIN, checked_path, head, new_figure, save
 
 __all__ = [
     "COLUMNS",
@@ -22,6 +23,7 @@ __all__ = [
     "grey",
     "mosaic_of",
     "reconstructions",
+    "rows_of",
     "samples",
     "show",
 ]
@@ -34,24 +36,24 @@ IMAGES_WIDTH = 6.2
 
 
 def reconstructions(
-    model: VAE, x: Any, *, condition: Any = None, path: str | os.PathLike[str]
-) -> pathlib.Path:
-    """Write a picture of images, each above its reconstruction.
+    model: VAE, x: Any, *, condition: Any = None, path: str | os.PathLike[str] | None = None
+) -> Any:
+    """Draw a picture of images, each above its reconstruction.
 
     Args:
         model: A model of images, as in `overview`.
         x: Images, `[examples, height, width, channels]`; all are shown, ten in a row.
         condition: Of a conditional model, one for each image. Defaults to `None`.
-        path: As in `overview`.
+        path: As in `overview`. Defaults to `None`.
 
     Returns:
-        The path.
+        The path, or the Matplotlib figure if there is none.
 
     Raises:
         ImportError: If Matplotlib is not installed.
         ValueError: If the model's events are not such images, or x does not fit it.
     """
-    figure = new_figure()
+    where, figure = checked_path(path), new_figure()
     check_images(model)
     reconstructed = model.reconstruct(x, condition=condition)
     pairs = np.stack([grey(model, x), grey(model, reconstructed)])
@@ -60,7 +62,7 @@ def reconstructions(
     pairs = np.pad(pairs, [(0, 0), (0, missing), *[(0, 0)] * 3], constant_values=1.0)
     rows = pairs.reshape(2, -1, COLUMNS, *model.event_shape).swapaxes(0, 1)
     mosaic = mosaic_of(rows.reshape(-1, *model.event_shape))
-    return write_grid(figure, "Originals, each above its reconstruction", mosaic, path)
+    return write_grid(figure, "Originals, each above its reconstruction", mosaic, where)
 
 
 def samples(
@@ -68,34 +70,35 @@ def samples(
     count: int = _SAMPLES,
     *,
     condition: Any = None,
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
     seed: int = 0,
-) -> pathlib.Path:
-    """Write a picture of generated images: means of p(x|z) at draws from the prior.
+) -> Any:
+    """Draw a picture of generated images: means of p(x|z) at draws from the prior.
 
     Args:
         model: A model of images, as in `overview`.
         count: How many; ten stand in a row. Defaults to `40`.
         condition: Of a conditional model, any number; they take turns. Defaults to `None`.
-        path: As in `overview`.
+        path: As in `overview`. Defaults to `None`.
         seed: Of the draws.
 
     Returns:
-        The path.
+        The path, or the Matplotlib figure if there is none.
 
     Raises:
         ImportError: If Matplotlib is not installed.
         ValueError: If the model's events are not such images, or `count < 1`.
     """
-    figure = new_figure()
+    where, figure = checked_path(path), new_figure()
     check_images(model)
+    count = require_integer("count", count)
     generated = model.generate(count, condition=given(condition, count), seed=seed)
-    return write_grid(figure, "Samples from the prior", mosaic_of(grey(model, generated)), path)
+    return write_grid(
+        figure, "Samples from the prior", mosaic_of(grey(model, generated)), where
+    )
 
 
-def write_grid(
-    figure: Any, heading: str, mosaic: np.ndarray, path: str | os.PathLike[str]
-) -> pathlib.Path:
+def write_grid(figure: Any, heading: str, mosaic: np.ndarray, path: pathlib.Path | None) -> Any:
     images_height = IMAGES_WIDTH * mosaic.shape[0] / mosaic.shape[1]
     width, height = 2 * MARGIN + IMAGES_WIDTH, 2 * MARGIN + HEADING + images_height
     figure.set_size_inches(width, height)
@@ -137,7 +140,22 @@ def given(condition: Any, count: int) -> Any:
     if condition is None:
         return None
     condition = np.asarray(condition)
+    if not condition.ndim:
+        return condition
+    if not len(condition):
+        raise ValueError("`condition` must not be empty. Received: none.")
     return condition[np.arange(count) % len(condition)]
+
+
+def rows_of(x: Any) -> int:
+    """Number of examples.
+
+    Raises:
+        TypeError: If x is no array of examples.
+    """
+    if not hasattr(x, "__len__") or np.ndim(x) == 0:
+        raise TypeError(f"`x` must be an array of examples. Received: a {type(x).__name__}.")
+    return len(x)
 
 
 def check_images(model: VAE) -> None:

@@ -6,14 +6,23 @@ Floor 5.
 from __future__ import annotations
 
 import os
-import pathlib
 from typing import Any
 
 import numpy as np
 
+from keras_vae.data.labels import classes_of, flat_labels
 from keras_vae.models import VAE
-from keras_vae.plots.figures import COLOURS, INK, MUTED, axes_style, head, new_figure, save
-from keras_vae.plots.images import given
+from keras_vae.plots.figures import (
+    COLOURS,
+    INK,
+    MUTED,
+    axes_style,
+    checked_path,
+    head,
+    new_figure,
+    save,
+)
+from keras_vae.plots.images import given, rows_of
 
 __all__ = ["POINTS", "check_labels", "draw_latents", "latent_map"]
 
@@ -34,19 +43,19 @@ def latent_map(
     labels: Any = None,
     *,
     condition: Any = None,
-    path: str | os.PathLike[str],
-) -> pathlib.Path:
-    """Write a picture of where examples lie among the latents, as in `overview`.
+    path: str | os.PathLike[str] | None = None,
+) -> Any:
+    """Draw a picture of where examples lie among the latents, as in `overview`.
 
     Args:
         model: Any model.
         x: `[examples, *raw_shape]`; the first 5,000 are drawn.
         labels: As in `overview`. Defaults to `None`.
         condition: Of a conditional model, one for each example. Defaults to `None`.
-        path: As in `overview`.
+        path: As in `overview`. Defaults to `None`.
 
     Returns:
-        The path.
+        The path, or the Matplotlib figure if there is none.
 
     Raises:
         ImportError: If Matplotlib is not installed.
@@ -65,29 +74,26 @@ def latent_map(
     >>> keras_vae.plots.latent_map(model, np.eye(5), [0, 0, 1, 1, 1], path=path).name
     'map.png'
     """
-    figure = new_figure()
-    check_labels(labels, len(x))
+    where, figure = checked_path(path), new_figure()
+    labels = check_labels(labels, rows_of(x))
     figure.set_size_inches(_SIDE, _SIDE)
     figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)
     draw_latents(figure.add_subplot(), model, np.asarray(x[:POINTS]), labels, condition)
-    return save(figure, path)
+    return save(figure, where)
 
 
-def check_labels(labels: Any, count: int) -> None:
-    """Raise a ValueError unless there is a label for each of so many examples, or none."""
+def check_labels(labels: Any, count: int) -> np.ndarray | None:
+    """Return a label for each of so many examples, or none; else raise a ValueError."""
     if labels is None:
-        return
-    labels = np.asarray(labels)
-    if labels.shape != (count,):
-        raise ValueError(
-            f"`labels` must have shape ({count},), one for each example. "
-            f"Received: {labels.shape}."
-        )
-    if labels.dtype.kind not in "fiub" and len(np.unique(labels)) > len(COLOURS):
+        return None
+    found = flat_labels(labels, count)
+    classes, _ = classes_of(found, count)
+    if found.dtype.kind not in "fiub" and len(classes) > len(COLOURS):
         raise ValueError(
             f"`labels` must be numbers if there are more than {len(COLOURS)} of them. "
-            f"Received: {len(np.unique(labels))} classes, dtype {labels.dtype}."
+            f"Received: {len(classes)} classes, dtype {found.dtype}."
         )
+    return found
 
 
 def draw_latents(

@@ -6,13 +6,12 @@ Floor 5.
 from __future__ import annotations
 
 import os
-import pathlib
 from typing import Any
 
 import numpy as np
 
 from keras_vae.models import VAE
-from keras_vae.plots.figures import GAP, HEADING, INK, MARGIN, new_figure, save
+from keras_vae.plots.figures import GAP, HEADING, INK, MARGIN, checked_path, new_figure, save
 from keras_vae.plots.images import (
     COLUMNS,
     IMAGES_WIDTH,
@@ -20,6 +19,7 @@ from keras_vae.plots.images import (
     given,
     grey,
     mosaic_of,
+    rows_of,
     show,
 )
 from keras_vae.plots.latents import POINTS, check_labels, draw_latents
@@ -39,11 +39,11 @@ def overview(
     labels: Any = None,
     *,
     condition: Any = None,
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
     title: str | None = None,
     seed: int = 0,
-) -> pathlib.Path:
-    """Write a picture: originals, reconstructions, samples and the latent space.
+) -> Any:
+    """Draw a picture: originals, reconstructions, samples and the latent space.
 
     The first twenty images of x stand above their reconstructions; forty means of p(x|z) at
     draws from the prior stand below. The latent space shows the posterior's means of up to
@@ -59,12 +59,13 @@ def overview(
         condition: Of a conditional model, one for each image; samples are given the same, in
             turn. Defaults to `None`.
         path: Where to write; the ending tells the format, such as `.png`. An older file is
-            replaced once the new one is complete.
+            replaced once the new one is complete. Defaults to `None`: the figure is returned,
+            which notebooks show.
         title: Above everything. Defaults to `None`.
         seed: Of the samples.
 
     Returns:
-        The path.
+        The path, or the Matplotlib figure if there is none.
 
     Raises:
         ImportError: If Matplotlib is not installed.
@@ -84,8 +85,11 @@ def overview(
     >>> keras_vae.plots.overview(model, np.zeros([20, 8, 8, 1]), path=path).name
     'overview.png'
     """
-    figure = new_figure()
-    _check(model, x, labels)
+    where, figure = checked_path(path), new_figure()
+    check_images(model)
+    if rows_of(x) < 2:
+        raise ValueError(f"`x` must have at least two images. Received: {len(x)}.")
+    labels = check_labels(labels, len(x))
     shown = np.asarray(x[:_ORIGINALS])
     panels = {
         "Originals": shown,
@@ -122,11 +126,4 @@ def overview(
         top += h + GAP + HEADING
     ax = axes(MARGIN + IMAGES_WIDTH + GAP + _TICKS, above, side, side)
     draw_latents(ax, model, np.asarray(x[:POINTS]), labels, condition)
-    return save(figure, path)
-
-
-def _check(model: VAE, x: Any, labels: Any) -> None:
-    check_images(model)
-    if len(x) < 2:
-        raise ValueError(f"`x` must have at least two images. Received: {len(x)}.")
-    check_labels(labels, len(x))
+    return save(figure, where)

@@ -6,7 +6,6 @@ Floor 5.
 from __future__ import annotations
 
 import os
-import pathlib
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from keras_vae.arguments import require_integer
 from keras_vae.models import VAE
 from keras_vae.models.traversal import traverse
-from keras_vae.plots.figures import GAP, HEADING, MARGIN, MUTED, new_figure, save
+from keras_vae.plots.figures import GAP, HEADING, MARGIN, MUTED, checked_path, new_figure, save
 from keras_vae.plots.images import (
     COLUMNS,
     IMAGES_WIDTH,
@@ -22,6 +21,7 @@ from keras_vae.plots.images import (
     given,
     grey,
     mosaic_of,
+    rows_of,
     show,
 )
 
@@ -38,10 +38,10 @@ def traversals(
     *,
     condition: Any = None,
     latents: int = 10,
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
     seed: int = 0,
-) -> pathlib.Path:
-    """Write a picture of the first image as one latent after the other moves: `tasks.traverse`.
+) -> Any:
+    """Draw a picture of the first image as one latent after the other moves: `tasks.traverse`.
 
     Each row moves one latent over the range that it takes on the data, from the lowest to the
     highest hundredth; the others stay at the code of `x[0]`. The latents whose means vary most
@@ -52,11 +52,11 @@ def traversals(
         x: Images, `[examples, *raw_shape]`, at least two: the ranges are those of up to 5,000.
         condition: Of a conditional model, one for each image. Defaults to `None`.
         latents: Rows at most. Defaults to `10`.
-        path: As in `overview`.
+        path: As in `overview`. Defaults to `None`.
         seed: Of the draws that give the ranges.
 
     Returns:
-        The path.
+        The path, or the Matplotlib figure if there is none.
 
     Raises:
         ImportError: If Matplotlib is not installed.
@@ -78,10 +78,10 @@ def traversals(
 
     Reference: Higgins et al. (2017), beta-VAE, figure 4.
     """
-    figure = new_figure()
+    where, figure = checked_path(path), new_figure()
     check_images(model)
     require_integer("latents", latents)
-    if len(x) < 2:
+    if rows_of(x) < 2:
         raise ValueError(f"`x` must have at least two images. Received: {len(x)}.")
     x = x[:_DRAWN]
     condition = given(condition, len(x))
@@ -106,4 +106,4 @@ def traversals(
     for index, latent in enumerate(moved):
         middle = rows * (index + 0.5)
         ax.text(-6, middle, f"z[{latent}]", ha="right", va="center", color=MUTED, fontsize=9)
-    return save(figure, path)
+    return save(figure, where)

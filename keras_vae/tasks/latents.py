@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_vae.arguments import require_integer
+from keras_vae.data.labels import classes_of, listed
 from keras_vae.geometry import paths, poincare
 from keras_vae.models import VAE
 
@@ -89,17 +90,20 @@ def interpolate(
 def direction(model: VAE, x: Any, labels: Any, *, condition: Any = None) -> np.ndarray:
     """The way among the latents from examples without a property to those with it.
 
+    Of two classes the second one, in sorted order, is taken for the property: `True`, 1, or
+    the later of two words.
+
     Args:
         model: One whose latents are real vectors.
         x: `[examples, *raw_shape]`.
-        labels: Whether each example has the property, `[examples]`.
+        labels: The class of each example, `[examples]`: two classes, of any kind.
         condition: One per example, or one for all. Defaults to `None`.
 
     Returns:
         Difference of the mean codes, `[latent_dim]`: give it to `edit`.
 
     Raises:
-        ValueError: If x is bad, labels are not one for each, or all examples have the same.
+        ValueError: If x is bad, or labels are not one for each, missing, or not of two classes.
 
     Example:
     >>> model = keras_vae.VAE(
@@ -116,14 +120,16 @@ def direction(model: VAE, x: Any, labels: Any, *, condition: Any = None) -> np.n
     section 4.2.
     """
     _require_vectors(model)
-    labels = np.asarray(labels).astype(bool)
-    if labels.shape != (len(x),) or labels.all() or not labels.any():
+    x = model.checked_events(x)
+    classes, numbers = classes_of(labels, len(x))
+    if len(classes) != 2:
         raise ValueError(
-            f"`labels` must be one truth for each of {len(x)} examples, and of both kinds. "
-            f"Received: shape {labels.shape}, {int(labels.sum())} true."
+            f"`labels` must have two classes. Received: {len(classes)}, {listed(classes)}. "
+            f"Take the examples of two, or say which one is meant: labels == {classes[0]!r}."
         )
+    has = numbers == 1
     codes = model.encode(x, condition=condition).astype("float64")
-    difference: np.ndarray = codes[labels].mean(axis=0) - codes[~labels].mean(axis=0)
+    difference: np.ndarray = codes[has].mean(axis=0) - codes[~has].mean(axis=0)
     return difference.astype("float32")
 
 

@@ -6,9 +6,7 @@ Floor 6.
 from __future__ import annotations
 
 import itertools
-import random
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Self
 
 import keras
@@ -18,7 +16,15 @@ import sklearn.utils
 import sklearn.utils.validation
 import tensorflow as tf
 
-from keras_vae import likelihoods, networks, posteriors, preprocessors
+from keras_vae import likelihoods, networks, numerics, posteriors, preprocessors
+from keras_vae.arguments import (
+    is_integer,
+    is_number,
+    require_integer,
+    require_positive,
+    require_size,
+    require_sizes,
+)
 from keras_vae.models import VAE
 from keras_vae.models.extremes import capped, without_nan
 from keras_vae.streams import Stream
@@ -31,16 +37,20 @@ _SAMPLES = 16
 # Of outlier detectors: parts of training, most epochs and updates by default, and the least
 # scale of a column, in standard deviations: constant columns would tell too much.
 _PARTS, _EPOCHS, _UPDATES, _LEAST_SCALE = 5, 200, 4_000, 0.1
+# Nats that leaving a constant column costs: no number of usual columns weighs as much.
+_LEFT = 1e4
 
 
 class _Estimator(sklearn.base.BaseEstimator):
     """A VAE of standardised columns, made to fit."""
 
+    _chooses_epochs = False  # where `epochs` is None
+
     def __init__(
         self,
         latent_dim: int = 2,
         *,
-        hidden: Sequence[int] = (64,),
+        hidden: int | Sequence[int] = (64,),
         epochs: Any = 100,
         batch_size: int = 64,
         learning_rate: float = 1e-3,
@@ -67,11 +77,12 @@ class _Estimator(sklearn.base.BaseEstimator):
         rows: np.ndarray = sklearn.utils.validation.validate_data(
             self, X, dtype="float64", ensure_min_samples=2
         )
+        hidden = self._checked_arguments()
         seed = int(sklearn.utils.check_random_state(self.random_state).randint(2**31 - 1))
-        with _seeded(seed):
+        with numerics.keras_seeded(seed):
             self.model_ = VAE(
-                networks.MLP(list(self.hidden)),
-                networks.MLP(list(self.hidden)[::-1]),
+                networks.MLP(hidden),
+                networks.MLP(hidden[::-1]),
                 posteriors.DiagonalNormal(self.latent_dim),
                 likelihood=self._likelihood(rows.shape[1]),
                 preprocessor=preprocessors.Standardization(),
@@ -81,6 +92,16 @@ class _Estimator(sklearn.base.BaseEstimator):
             self.model_.compile(keras.optimizers.Adam(self.learning_rate))
             self._train(_held(rows))
         return rows
+
+    def _checked_arguments(self) -> list[int]:
+        """Check the constructor's arguments, and return the hidden units as a list."""
+        require_size("latent_dim", self.latent_dim)
+        require_integer("batch_size", self.batch_size)
+        if not (self.epochs is None and self._chooses_epochs):
+            require_integer("epochs", self.epochs)
+        require_positive("learning_rate", self.learning_rate)
+        hidden = [self.hidden] if is_integer(self.hidden) else self.hidden
+        return list(require_sizes("hidden", hidden))
 
     def _checked(self, X: Any) -> np.ndarray:
         sklearn.utils.validation.check_is_fitted(self)
@@ -122,8 +143,8 @@ class VAETransformer(
 
     Args:
         latent_dim: Columns of the codes. Defaults to `2`.
-        hidden: Units of the encoder's hidden layers, and in reverse of the decoder's. Defaults
-            to `(64,)`.
+        hidden: Units of the encoder's hidden layers, and in reverse of the decoder's; a number
+            for one layer. Defaults to `(64,)`.
         epochs: Of training. Defaults to `100`.
         batch_size: Of training. Defaults to `64`.
         learning_rate: Of Adam. Defaults to `1e-3`.
@@ -195,9 +216,11 @@ class VAEOutlierDetector(sklearn.base.OutlierMixin, _Estimator):
     Attributes:
         model_: The trained `keras_vae.VAE`, to save, look at and export.
         offset_: Scores below it are outliers'.
+        constant_: Value of each column that was constant in training, NaN of others.
 
     Raises:
-        ValueError: From `fit`, if `contamination` is not in (0, 0.5].
+        ValueError: From `fit`, if `contamination` is not in (0, 0.5], or another argument is
+            no positive number.
 
     Example:
     >>> x = np.random.default_rng(0).normal(size=(100, 4))
@@ -211,12 +234,14 @@ class VAEOutlierDetector(sklearn.base.OutlierMixin, _Estimator):
     steps that leave out what fits worst.
     """
 
+    _chooses_epochs = True
+
     def __init__(
         self,
         contamination: float = 0.1,
         *,
         latent_dim: int = 2,
-        hidden: Sequence[int] = (64,),
+        hidden: int | Sequence[int] = (64,),
         epochs: int | None = None,
         batch_size: int = 64,
         learning_rate: float = 1e-3,
@@ -266,13 +291,29 @@ class VAEOutlierDetector(sklearn.base.OutlierMixin, _Estimator):
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train on rows, `[examples, columns]`, of which some may be outliers."""
-        if not 0 < self.contamination <= 0.5:
+        if not is_number(self.contamination) or not 0 < self.contamination <= 0.5:
             raise ValueError(
-                f"`contamination` must be in (0, 0.5]. Received: {self.contamination}."
+                f"`contamination` must be in (0, 0.5]: the share of the rows that count as "
+                f"outliers. Received: {self.contamination!r}."
             )
-        bounds = self._bounds(self._fit(X))
+        rows = self._fit(X)
+        self.constant_ = np.where((rows == rows[0]).all(axis=0), rows[0], np.nan)
+        bounds = self._bounds(rows)
         self.offset_ = _share_below(bounds, self.contamination)
         return self
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Evidence lower bound of each row in nats, of raw columns: higher is more normal.
+
+        The draws of q(z|x) use the same noise for all rows, so that a row's score depends on
+        nothing but the row. A column that was constant in training is no variable: a row that
+        leaves its value loses 10,000 nats, for each such column. Rows whose numbers leave
+        float32 have `-inf`.
+        """
+        X = self._checked(X)
+        left = (self.constant_ != X) & ~np.isnan(self.constant_)
+        scores: np.ndarray = self._bounds(X) - _LEFT * left.sum(axis=1)
+        return scores
 
     def decision_function(self, X: Any) -> np.ndarray:
         """`score_samples` less `offset_`: below 0 for outliers, `[examples]`."""
@@ -303,15 +344,3 @@ def _share_below(bounds: np.ndarray, share: float) -> float:
             "learning rate, or leave out columns of values near the largest float."
         )
     return float(np.quantile(np.where(np.isfinite(bounds), bounds, finite.min() - 1), share))
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Seed Keras, and leave Python's and NumPy's generators as they were."""
-    states = random.getstate(), np.random.get_state()
-    keras.utils.set_random_seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])

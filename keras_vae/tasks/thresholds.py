@@ -19,7 +19,7 @@ _TAIL = 0.1
 _FEW_SCORES = 1_000
 _LEAST_EXCESSES = 30
 # The grid on which "pareto" integrates: points of shape and scale, of the share in the tail.
-_POINTS, _SHARES = 50, 11
+_POINTS, _SHARES = 40, 9
 # Prior of the shape, normal: scores of models have tails between those of the normal (about
 # -0.1) and of Student's distribution with three degrees of freedom (1/3).
 _SHAPE, _SHAPE_SPREAD, _LEAST_SHAPE = 0.1, 0.3, -1.5

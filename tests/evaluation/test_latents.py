@@ -141,3 +141,44 @@ def test_latents_are_compared_with_the_prior(rng):
     found = latent_summary(wide, x)
     assert found.aggregate_test.p_value < 0.01
     assert "squared discrepancy 0.0" in str(found)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda n: np.array(["no", "yes", "perhaps"])[n], lambda n: np.eye(3)[n]]
+)
+def test_probe_takes_words_and_one_hot_rows(rng, make):
+    numbers = np.arange(90) % 3
+    codes = numbers[:, None] + 0.3 * rng.normal(size=(90, 2))
+    expected = probe(codes[:60], numbers[:60], codes[60:], numbers[60:])
+    assert probe(codes[:60], make(numbers[:60]), codes[60:], make(numbers[60:])) == expected
+    as_objects = np.array(["a", "b", "c"], object)[numbers]
+    assert probe(codes[:60], as_objects[:60], codes[60:], as_objects[60:]) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"train_labels": [1] * 4},
+            r"`train_labels` must have at least 2 classes\. Rec.* 1 al",
+        ),
+        ({"train_labels": [1, 2, 3]}, "`train_labels` must be one label for each of 4"),
+        ({"train_labels": [0, 1, None, 1]}, "`train_labels` must not be missing.*row 2"),
+        ({"labels": [0]}, "`labels` must be one label for each of 2"),
+        ({"labels": ["a", "b"]}, "must be of one kind"),
+        ({"codes": np.full((2, 3), np.nan)}, "`codes` must be finite"),
+        ({"codes": np.ones((2, 2))}, "equally many columns"),
+        ({"codes": "abc"}, "`codes` must be numbers"),
+        ({"neighbours": 0}, "`neighbours` must be"),
+    ],
+    ids=range(9),
+)
+def test_bad_arguments_of_probes_are_explained(changes, message):
+    given = {
+        "train_codes": np.eye(4)[:, :3],
+        "train_labels": [0, 1, 0, 1],
+        "codes": np.eye(3)[:2],
+        "labels": [0, 1],
+    }
+    with pytest.raises(ValueError, match=message):
+        probe(**{**given, **changes})

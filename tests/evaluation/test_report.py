@@ -256,3 +256,35 @@ def test_progress_names_sections(trained, digits, capsys):
 def test_bad_arguments_are_refused(trained, digits, changes, message):
     with pytest.raises(ValueError, match=message):
         evaluation.report(trained, digits[1][:20], **changes, **QUIET)
+
+
+@pytest.mark.parametrize(
+    ("labels", "factors", "reason"),
+    [
+        (
+            np.array(["a", "b"])[np.arange(40) % 2],
+            np.array(["x", "y"])[np.eye(40, 2, dtype=int)],
+            None,
+        ),
+        (np.eye(2)[np.arange(40) % 2], np.arange(80).reshape(40, 2) % 3, None),
+        (np.ones(40), np.ones((40, 2)), "labels are all the same"),
+        ([None] * 40, np.full((40, 2), np.nan), "must not be missing"),
+        (np.zeros((40, 3)), np.zeros((40, 2, 2)), "must be one label for each"),
+        ([1, "a"] * 20, np.linspace(0, 1, 80).reshape(40, 2), None),
+    ],
+    ids=["words", "one-hot", "constant", "missing", "shapes", "mixed"],
+)
+def test_odd_labels_and_factors_do_not_end_a_report(rng, labels, factors, reason):
+    vae = keras_vae.VAE(
+        keras_vae.networks.MLP([4]),
+        keras_vae.networks.MLP([4]),
+        keras_vae.posteriors.DiagonalNormal(2),
+        likelihood=keras_vae.likelihoods.Bernoulli(),
+        event_shape=(6,),
+    )
+    x = rng.integers(0, 2, size=(40, 6))
+    found = evaluation.report(vae, x, labels, factors, samples=5, progress=False)
+    assert found.latents is not None
+    assert reason is None or reason in found.left_out["labels"]
+    assert (found.labels is None) == ("labels" in found.left_out)
+    assert (found.factors is None) == ("factors" in found.left_out)

@@ -107,8 +107,11 @@ def test_directions_are_differences_of_means(rng):
         (lambda vae, x: interpolate(vae, x, x[:1]), "equally many examples"),
         (lambda vae, x: interpolate(vae, x, x, steps=1), "steps"),
         (lambda vae, x: interpolate(vae, x, x, path="curved"), "`path` must be one of"),
-        (lambda vae, x: direction(vae, x, [True] * 3), "of both kinds"),
-        (lambda vae, x: direction(vae, x, [True]), "one truth for each of 3"),
+        (lambda vae, x: direction(vae, x, [True] * 3), r"two classes\. Received: 1, True"),
+        (lambda vae, x: direction(vae, x, [0, 1, 2]), r"two classes\. Received: 3, 0, 1, 2"),
+        (lambda vae, x: direction(vae, x, [True]), "one label for each of 3"),
+        (lambda vae, x: direction(vae, x, ["a", None, "b"]), "not be missing.*None in row 1"),
+        (lambda vae, x: direction(vae, x, [1, "b", 2.0]), "one label|two classes"),
         (lambda vae, x: edit(vae, x, np.zeros(2)), r"`direction` must have shape \(3,\)"),
     ],
 )
@@ -123,3 +126,16 @@ def test_latents_without_paths_say_so():
         interpolate(vae, np.zeros([1, 4]), np.ones([1, 4]))
     with pytest.raises(ValueError, match="which have directions"):
         edit(vae, np.zeros([1, 4]), np.zeros(3))
+
+
+@pytest.mark.parametrize(
+    "two", [(False, True), (0, 1), (1, 2), (-1, 1), ("cat", "dog"), (0.5, 2.5), (7, 8)]
+)
+def test_any_two_classes_have_a_direction(rng, two):
+    vae, x = make(), rng.normal(size=(12, 4))
+    places = np.arange(12) % 2
+    expected = direction(vae, x, places == 1)
+    np.testing.assert_array_equal(direction(vae, x, [two[place] for place in places]), expected)
+    np.testing.assert_array_equal(direction(vae, x, np.eye(2)[places]), expected)
+    swapped = direction(vae, x, places == 0)
+    np.testing.assert_allclose(swapped, -expected, rtol=1e-6)

@@ -110,3 +110,46 @@ def test_outliers_among_the_training_rows_are_left_out():
     assert np.all((spread > 0.7) & (spread < 1.1))
     assert detector.score_samples(x)[:20].max() < detector.score_samples(x)[20:].min()
     assert sum(detector.predict(x) == -1) == 40
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"contamination": "auto"}, r"`contamination` must be in \(0, 0.5\].*'auto'"),
+        ({"contamination": 0}, r"`contamination` must be in \(0, 0.5\]"),
+        ({"epochs": -1}, "`epochs` must be an integer >= 1. Received: epochs=-1"),
+        ({"batch_size": 0}, "`batch_size` must be an integer >= 1"),
+        ({"batch_size": None}, "`batch_size` must be an integer >= 1"),
+        ({"learning_rate": -1.0}, "`learning_rate` must be positive"),
+        ({"learning_rate": "fast"}, "`learning_rate` must be positive"),
+        ({"latent_dim": 0}, "`latent_dim` must be an integer >= 1"),
+        ({"hidden": 0}, "`hidden` must be a list of positive integers"),
+        ({"hidden": "16"}, "`hidden` must be a list of positive integers"),
+    ],
+    ids=str,
+)
+def test_bad_arguments_of_estimators_are_explained(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        VAEOutlierDetector(**{**QUICK, **arguments}).fit(np.eye(5))
+
+
+def test_a_number_of_hidden_units_is_one_layer():
+    x = np.random.default_rng(0).normal(size=(20, 3))
+    one, other = (VAETransformer(**{**QUICK, "hidden": h}).fit(x) for h in (8, (8,)))
+    np.testing.assert_array_equal(one.transform(x), other.transform(x))
+    with pytest.raises(ValueError, match="`epochs` must be an integer"):
+        VAETransformer(**{**QUICK, "epochs": None}).fit(x)
+
+
+def test_rows_that_leave_a_constant_column_are_outliers():
+    x = np.random.default_rng(0).normal(size=(200, 4))
+    x[:, 1], x[:, 3] = 0.1, 1e6
+    detector = VAEOutlierDetector(epochs=5, random_state=0).fit(x)
+    np.testing.assert_array_equal(detector.constant_, [np.nan, 0.1, np.nan, 1e6])
+    usual = np.tile([0, 0.1, 0, 1e6], (5, 1))
+    assert np.all(detector.predict(usual) == 1)
+    for column, moved in ((1, 0.2), (1, -5.0), (3, 1e6 + 1), (3, 0.0)):
+        row = usual[:1].copy()
+        row[0, column] = moved
+        assert detector.predict(row) == -1
+        assert np.isfinite(detector.score_samples(row)).all()

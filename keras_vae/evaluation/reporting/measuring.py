@@ -134,17 +134,23 @@ def report(
 
 def _rows(data: Any, given: Mapping[str, Any], most: int, seed: int) -> np.ndarray:
     """Draw the examples that count, after a look at how many there are."""
+    if not hasattr(data, "__len__"):
+        raise TypeError(
+            f"`data` must be an array of examples. Received: a {type(data).__name__}."
+        )
     count = len(data)
     if count < 2:
         raise ValueError(f"`data` must have at least two examples. Received: {count}.")
     for name, values in given.items():
-        if values is not None and len(values) != count:
+        if values is None:
+            continue
+        rows = len(values) if hasattr(values, "__len__") else f"a {type(values).__name__}"
+        if rows != count:
             raise ValueError(
-                f"`{name}` must have one row for each of {count} examples. "
-                f"Received: {len(values)}."
+                f"`{name}` must have one row for each of {count} examples. Received: {rows}."
             )
-    rows: np.ndarray = np.random.default_rng(seed).permutation(count)[:most]
-    return rows
+    chosen: np.ndarray = np.random.default_rng(seed).permutation(count)[:most]
+    return chosen
 
 
 def _measured(given: Given) -> tuple[dict[str, Any], dict[str, str]]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_vae import plots
 from keras_vae.core.atomic_io import temporary_folder
+from keras_vae.data.labels import classes_of, flat_labels
 from keras_vae.models import VAE
 from keras_vae.plots.figures import COLOURS
 
@@ -91,7 +92,12 @@ def pictures_of(
 
 def _drawable(labels: Any) -> Any:
     """Labels, or their numbers if they are too many words to have a colour each."""
-    if labels is None or labels.dtype.kind in "fiub":
-        return labels
-    words, numbers = np.unique(labels, return_inverse=True)
-    return labels if len(words) <= len(COLOURS) else numbers
+    if labels is None:
+        return None
+    try:
+        words, numbers = classes_of(labels, len(labels))
+        found = flat_labels(labels, len(labels))
+    except ValueError:  # left out, and said why, where they are read off codes
+        return None
+    few = found.dtype.kind in "fiub" or len(words) <= len(COLOURS)
+    return found if few else numbers

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from keras_vae import likelihoods
+from keras_vae.data.labels import classes_of, flat_labels
 from keras_vae.evaluation.calibration import Calibration, calibration
 from keras_vae.evaluation.factors import Score, disentanglement
 from keras_vae.evaluation.generation import two_sample_test
@@ -117,13 +118,24 @@ def _labels(given: Given) -> Probe:
     labels = given.labels
     if labels is None:
         raise LeftOutError("no labels were given")
+    try:
+        labels = flat_labels(labels, len(given.x))
+        classes_of(labels, len(labels))
+    except ValueError as error:
+        raise LeftOutError(str(error)) from error
     if labels.dtype.kind == "f" and not np.array_equal(labels, np.round(labels)):
         raise LeftOutError("labels are no classes")
-    codes = given.model.encode(given.x, condition=given.condition)
+    codes = _codes(given)
     first = int(_PROBED * len(codes))
     if len(np.unique(labels[:first])) < 2:
         raise LeftOutError("labels are all the same")
     return probe(codes[:first], labels[:first], codes[first:], labels[first:])
+
+
+def _codes(given: Given) -> np.ndarray:
+    codes = given.model.encode(given.x, condition=given.condition)
+    rows: np.ndarray = np.reshape(codes, (len(codes), -1))
+    return rows
 
 
 def _calibration(given: Given) -> Calibration:
@@ -199,9 +211,9 @@ def _features(given: Given) -> tuple[str, Callable[[Any], np.ndarray], np.ndarra
         raise LeftOutError(
             f"{len(x)} examples are too few; {2 * _LEAST_SAMPLES} are needed, or a `network`"
         )
-    labels = given.labels
-    if given.images and labels is not None and len(np.unique(labels)) <= _COMPONENTS:
-        classes = np.unique(labels, return_inverse=True)[1][: len(first)]
+    classes = _few_classes(given.labels, len(x))
+    if given.images and classes is not None:
+        classes = classes[: len(first)]
         images = np.asarray(first, "float32").reshape(-1, *given.model.event_shape) / scale
         epochs = max(_EPOCHS, math.ceil(_TRAINED_ON / len(images)))
         network = feature_network(images, classes, epochs=epochs, seed=given.seed)
@@ -223,6 +235,18 @@ def _features(given: Given) -> tuple[str, Callable[[Any], np.ndarray], np.ndarra
     return f"{components} principal components of the data", principal, second
 
 
+def _few_classes(labels: Any, count: int) -> np.ndarray | None:
+    """Number of each example's class, if there are several and few enough to learn from."""
+    if labels is None:
+        return None
+    try:
+        classes, numbers = classes_of(labels, count)
+    except ValueError:  # the section of labels says why
+        return None
+    several = len(np.unique(numbers[: count // 2])) > 1
+    return numbers if several and len(classes) <= _COMPONENTS else None
+
+
 def _reshaped(
     function: Callable[[Any], np.ndarray], shape: tuple[int, ...]
 ) -> Callable[[Any], np.ndarray]:
@@ -232,8 +256,10 @@ def _reshaped(
 def _factors(given: Given) -> Mapping[str, Score]:
     if given.factors is None:
         raise LeftOutError("no factors were given")
-    codes = given.model.encode(given.x, condition=given.condition)
-    return disentanglement(codes, given.factors, seed=given.seed)
+    try:
+        return disentanglement(_codes(given), given.factors, seed=given.seed)
+    except ValueError as error:
+        raise LeftOutError(str(error)) from error
 
 
 #: In the order of measuring; what lasts longest is late.
