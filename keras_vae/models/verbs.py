@@ -88,9 +88,9 @@ class Verbs(Scores):
 
         x = self.checked_events(x)
         name = f"encode {sample} {return_scale}"
-        results = self.in_batches(
-            name, encode, x, batch_size, Stream.ENCODE.key(seed), condition
-        )
+        # Without a draw Python's generator is not to be asked for a seed.
+        key = Stream.ENCODE.key(seed if sample else 0)
+        results = self.in_batches(name, encode, x, batch_size, key, condition)
         return tuple(results) if return_scale else results[0]
 
     def decode(self, z: Any, *, condition: Any = None, batch_size: int = ROWS) -> np.ndarray:

@@ -17,6 +17,7 @@ from keras_vae.data.streaming import is_streamed
 from keras_vae.models import VAE
 from keras_vae.models.extremes import capped, representable, without_nan
 from keras_vae.streams import Stream
+from keras_vae.tasks.frames import taken
 
 __all__ = ["anomaly_score", "attribution", "shared_noise"]
 
@@ -36,7 +37,7 @@ def anomaly_score(
     reference: Any = None,
     seed: int = 0,
     batch_size: int = 128,
-) -> np.ndarray:
+) -> Any:
     """How unlike the training data each example is, in nats: higher is more so.
 
     All rows share the noise of the draws, so that a row's score depends on the row and the seed
@@ -63,8 +64,8 @@ def anomaly_score(
         batch_size: Examples at a time. Defaults to `128`.
 
     Returns:
-        `[examples]`; `inf`, which is above any threshold, for examples so extreme that their
-        numbers leave float32. Never NaN.
+        `[examples]`, for a frame of pandas a series with its index; `inf`, which is above any
+        threshold, for examples so extreme that their numbers leave float32. Never NaN.
 
     Raises:
         ValueError: If x is bad, `kind` is unknown, the posterior has no density where one is
@@ -96,6 +97,7 @@ def anomaly_score(
         )
     require_integer("samples", samples)
     options: dict[str, Any] = {"samples": samples, "seed": seed, "batch_size": batch_size}
+    x, frame = taken(x)
     if kind != "reconstruction" and not model.posterior.has_density:
         raise ValueError(
             f"kind={kind!r} needs log q(z|x), but a {type(model.posterior).__name__} posterior "
@@ -111,16 +113,16 @@ def anomaly_score(
 
     values = _tolerant(model, x, lambda x: score(x, condition))
     if kind != "typicality":
-        return values
+        return frame.series(values, kind)
     shared = condition if np.ndim(condition) == 0 else None
+    reference, _ = taken(reference, "reference")
     usual = _tolerant(model, reference, lambda x: score(x, shared))
     if not np.isfinite(usual).all():
         raise ValueError(
             f"`reference` must have finite scores. Received: an infinite one in row "
             f"{np.flatnonzero(~np.isfinite(usual))[0]}. Leave such examples out."
         )
-    distances: np.ndarray = np.abs(values - usual.mean())
-    return distances
+    return frame.series(np.abs(values - usual.mean()), kind)
 
 
 def _tolerant(model: VAE, x: Any, score: Callable[[Any], np.ndarray]) -> np.ndarray:
@@ -151,7 +153,7 @@ def attribution(
     samples: int = 100,
     seed: int = 0,
     batch_size: int = 128,
-) -> np.ndarray:
+) -> Any:
     """Which elements make each example unlike: the score `"reconstruction"`, by element.
 
     Noise is that of the score: the same for all rows.
@@ -165,8 +167,8 @@ def attribution(
         batch_size: Examples at a time. Defaults to `128`.
 
     Returns:
-        Nats, `[examples, *event_shape]`; summed over the event they are the score. Elements
-        that leave float32 get `inf`.
+        Nats, `[examples, *event_shape]`, a frame for a frame of pandas; summed over the event
+        they are the score. Elements that leave float32 get `inf`.
 
     Raises:
         ValueError: If x is bad, or the likelihood is no product over the elements.
@@ -192,9 +194,11 @@ def attribution(
             f"Received: {type(model.likelihood).__name__} with arguments under which it is not."
         )
     options: dict[str, Any] = {"samples": samples, "seed": seed, "batch_size": batch_size}
-    return _tolerant(
+    x, frame = taken(x)
+    found = _tolerant(
         model, x, lambda x: -_log_likelihood(model, x, condition, elementwise=True, **options)
     )
+    return frame.rows(found, typed=False)
 
 
 def _log_likelihood(

@@ -14,6 +14,7 @@ from keras_vae import numerics
 from keras_vae.arguments import require_integer, require_positive
 from keras_vae.models import VAE
 from keras_vae.streams import Stream
+from keras_vae.tasks.frames import taken
 
 __all__ = ["augment"]
 
@@ -28,7 +29,7 @@ def augment(
     condition: Any = None,
     seed: int = 0,
     batch_size: int = 128,
-) -> np.ndarray:
+) -> Any:
     """Make new examples around each of x: z drawn from q(z|x), decoded.
 
     They vary as the encoder leaves open, so that labels of x go over to them: to train a
@@ -49,7 +50,8 @@ def augment(
         batch_size: Examples at a time, with all their draws. Defaults to `128`.
 
     Returns:
-        `[draws, examples, *raw_shape]`.
+        `[draws, examples, *raw_shape]`; of a frame of pandas a frame, whose first level of the
+        index counts draws.
 
     Raises:
         ValueError: If x is bad, a number is out of range, the posterior has no noise, or its
@@ -98,11 +100,12 @@ def augment(
             z = centre + scale * (z - centre)
         return (_decoded(model, z, condition, numerics.fold_in(key, 1) if sample else None),)
 
+    x, frame = taken(x)
     x = model.checked_events(x)
     name = f"augment {draws} {scale} {sample}"
     key = Stream.AUGMENT.key(seed)
     found = model.in_batches(name, around, x, batch_size, key, condition)[0]
-    return np.moveaxis(found, 1, 0)
+    return frame.stacked(np.moveaxis(found, 1, 0), "draw")
 
 
 def _decoded(

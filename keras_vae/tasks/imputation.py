@@ -16,6 +16,7 @@ from keras_vae.models import VAE
 from keras_vae.models.checks import check_array
 from keras_vae.models.conditions import repeated
 from keras_vae.streams import Stream
+from keras_vae.tasks.frames import taken
 
 __all__ = ["impute"]
 
@@ -38,7 +39,7 @@ def impute(
     condition: Any = None,
     seed: int = 0,
     batch_size: int = 32,
-) -> np.ndarray:
+) -> Any:
     """Fill what is missing in x, NaN, several times: by draws, or with what is expected there.
 
     Draws differ as much as what was observed leaves open. What is computed from each of
@@ -70,7 +71,8 @@ def impute(
 
     Returns:
         `[draws, examples, *raw_shape]`, or `[examples, *raw_shape]` for `draws=None`. Values
-        that were observed are as in x.
+        that were observed are as in x. Of a frame of pandas a frame with its index, columns
+        and dtypes, below each other for each draw: the first level of the index counts draws.
 
     Raises:
         ValueError: If x is bad, an argument is none of its options or out of range, or the
@@ -103,11 +105,12 @@ def impute(
     if draws is not None:
         require_integer("draws", draws)
     _require_suitable(model, method, draws)
+    x, frame = taken(x)
     # Models of complete data, too, get x with holes.
     x = check_array("x", x, model.wanted(supported=True)._replace(missing=True))
     options: dict[str, Any] = {"condition": condition, "seed": seed, "batch_size": batch_size}
     if method == "importance" and draws is None:
-        return _completed(x, model.impute(x, samples=samples, **options))
+        return frame.rows(_completed(x, model.impute(x, samples=samples, **options)))
 
     def imputed(x: tf.Tensor, key: tf.Tensor, condition: Any = None) -> tuple[tf.Tensor]:
         condition = model.conditions.prepared(condition, x)
@@ -122,7 +125,9 @@ def impute(
     found = model.in_batches(
         name, imputed, x, batch_size, Stream.IMPUTE_DRAWS.key(seed), condition
     )[0]
-    return _completed(x, found if draws is None else np.moveaxis(found, 1, 0))
+    if draws is None:
+        return frame.rows(_completed(x, found))
+    return frame.stacked(_completed(x, np.moveaxis(found, 1, 0)), "draw")
 
 
 def _require_suitable(model: VAE, method: str, draws: int | None) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_vae.arguments import require_integer
+from keras_vae.arguments import require_integer, require_number
 from keras_vae.data.labels import classes_of, listed
 from keras_vae.geometry import paths, poincare
 from keras_vae.models import VAE
+from keras_vae.tasks.frames import taken
 
 __all__ = ["direction", "edit", "interpolate"]
 
@@ -27,7 +28,7 @@ def interpolate(
     *,
     path: str = "geodesic",
     condition: Any = None,
-) -> np.ndarray:
+) -> Any:
     """Examples on the way from one to another, by their codes.
 
     - `"geodesic"`: the shortest way where the latents live: straight among real vectors, a
@@ -49,7 +50,8 @@ def interpolate(
         condition: One for each pair, or one for all. Defaults to `None`.
 
     Returns:
-        `[pairs, steps, *raw_shape]`.
+        `[pairs, steps, *raw_shape]`; if `start` is a frame of pandas, a frame, the last level
+        of whose index counts steps.
 
     Raises:
         ValueError: If x are bad or not equally many, `path` is unknown, or the latents have
@@ -73,6 +75,7 @@ def interpolate(
     require_integer("steps", steps, least=2)
     if path not in _PATHS:
         raise ValueError(f"`path` must be one of {_PATHS}. Received: {path!r}.")
+    (start, frame), (end, _) = taken(start, "start"), taken(end, "end")
     if len(start) != len(end):
         raise ValueError(
             f"`start` and `end` must have equally many examples. "
@@ -84,7 +87,7 @@ def interpolate(
     z = np.stack([_way(model, a, b, shares, path) for a, b in zip(first, last)])
     given = None if condition is None else np.repeat(condition, steps, axis=0)
     x = model.decode(z.reshape(-1, *z.shape[2:]), condition=given)
-    return x.reshape(len(z), steps, *x.shape[1:])
+    return frame.stacked(x.reshape(len(z), steps, *x.shape[1:]), "step", inner=True)
 
 
 def direction(model: VAE, x: Any, labels: Any, *, condition: Any = None) -> np.ndarray:
@@ -120,7 +123,7 @@ def direction(model: VAE, x: Any, labels: Any, *, condition: Any = None) -> np.n
     section 4.2.
     """
     _require_vectors(model)
-    x = model.checked_events(x)
+    x = model.checked_events(taken(x)[0])
     classes, numbers = classes_of(labels, len(x))
     if len(classes) != 2:
         raise ValueError(
@@ -135,7 +138,7 @@ def direction(model: VAE, x: Any, labels: Any, *, condition: Any = None) -> np.n
 
 def edit(
     model: VAE, x: Any, direction: Any, amount: float = 1.0, *, condition: Any = None
-) -> np.ndarray:
+) -> Any:
     """Reconstruct examples with their codes moved along a direction.
 
     Args:
@@ -147,7 +150,7 @@ def edit(
         condition: One per example, or one for all. Defaults to `None`.
 
     Returns:
-        `[examples, *raw_shape]`.
+        `[examples, *raw_shape]`, a frame for a frame of pandas.
 
     Raises:
         ValueError: If x is bad, or the direction is none of the latents.
@@ -170,8 +173,10 @@ def edit(
             f"`direction` must have shape ({model.posterior.latent_dim},). "
             f"Received: {direction.shape}."
         )
+    amount = require_number("amount", amount)
+    x, frame = taken(x)
     z = model.encode(x, condition=condition) + amount * direction
-    return model.decode(z, condition=condition)
+    return frame.rows(model.decode(z, condition=condition))
 
 
 def _require_vectors(model: VAE) -> None:

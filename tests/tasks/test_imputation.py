@@ -291,3 +291,70 @@ def test_bad_x_of_models_of_complete_data():
     x[1, 1] = np.inf
     with pytest.raises(ValueError, match=r"inf at index \(1, 1\)"):
         impute(make(), x, method="metropolis")
+
+
+# Frames in, frames out.
+
+
+@pytest.fixture
+def frame(rng):
+    pandas = pytest.importorskip("pandas")
+    values = rng.normal(size=(6, 3)).round(2)
+    values[1, 0] = values[4, 2] = np.nan
+    found = pandas.DataFrame(values, pandas.Index(list("abcdef"), name="id"), ["u", "v", "w"])
+    return found.astype({"u": "float32", "v": "float64"}).assign(v=range(6))
+
+
+def of_rows():
+    return keras_vae.VAE(
+        keras_vae.networks.MLP([4]),
+        keras_vae.networks.MLP([4]),
+        keras_vae.posteriors.DiagonalNormal(2),
+        likelihood=keras_vae.likelihoods.Normal(1.0),
+        event_shape=(3,),
+        missing="nan",
+        seed=0,
+    )
+
+
+def test_imputed_frames_keep_index_columns_and_dtypes(frame):
+    vae, array = of_rows(), frame.to_numpy("float64")
+    mean = keras_vae.tasks.impute(vae, frame, draws=None, samples=9)
+    assert list(mean.columns) == list(frame.columns)
+    assert mean.index.equals(frame.index)
+    assert (mean.dtypes == frame.dtypes).all()
+    assert mean.notna().all(axis=None)
+    expected = keras_vae.tasks.impute(vae, array, draws=None, samples=9)
+    np.testing.assert_allclose(mean.to_numpy("float64"), expected, rtol=1e-6)
+    draws = keras_vae.tasks.impute(vae, frame, draws=3, samples=9)
+    assert draws.index.names == ["draw", "id"]
+    expected = keras_vae.tasks.impute(vae, array, draws=3, samples=9)
+    np.testing.assert_allclose(draws.loc[2].to_numpy("float64"), expected[2], rtol=1e-6)
+    whole = frame.astype({"v": "Int64"})
+    whole.loc["c", "v"] = None
+    filled = keras_vae.tasks.impute(vae, whole, draws=None, samples=9)
+    assert filled.dtypes["v"] == "Int64"
+    assert filled.notna().all(axis=None)
+
+
+def test_other_tasks_keep_frames(frame):
+    vae, whole = of_rows(), frame.fillna(0.5)
+    array = whole.to_numpy("float64")
+    tasks = keras_vae.tasks
+    scores = tasks.anomaly_score(vae, whole, samples=3)
+    assert scores.index.equals(frame.index)
+    np.testing.assert_array_equal(scores, tasks.anomaly_score(vae, array, samples=3))
+    parts = tasks.attribution(vae, whole, samples=3)
+    assert list(parts.columns) == ["u", "v", "w"]
+    np.testing.assert_allclose(parts, tasks.attribution(vae, array, samples=3))
+    moved = tasks.edit(vae, whole, [1.0, 0.0])
+    assert (moved.dtypes == frame.dtypes).all()
+    more = tasks.augment(vae, whole, draws=2)
+    assert more.index.names == ["draw", "id"]
+    assert len(more) == 12
+    way = tasks.interpolate(vae, whole.iloc[:2], whole.iloc[2:4], steps=3)
+    assert way.index.to_list() == [(row, step) for row in "ab" for step in range(3)]
+    expected = tasks.interpolate(vae, array[:2], array[2:4], steps=3)[1]
+    np.testing.assert_allclose(way.loc["b"]["u"], expected[:, 0], rtol=1e-5)
+    with pytest.raises(TypeError, match=r"columns of numbers.*column 'v'"):
+        tasks.impute(vae, whole.astype({"v": "str"}))
