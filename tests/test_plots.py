@@ -270,7 +270,7 @@ def test_latent_map_takes_any_events(rng, tmp_path):
     x = rng.normal(size=(60, 5))
     path = plots.latent_map(vae, x, np.arange(60) % 3, path=tmp_path / "map.png")
     assert coloured(path) > 500
-    with pytest.raises(ValueError, match="one for each example"):
+    with pytest.raises(ValueError, match="one label for each of 60"):
         plots.latent_map(vae, x, np.zeros(3), path=path)
 
 

@@ -5,19 +5,18 @@ Floor 6.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
-import sklearn.neighbors
 
 from keras_vae.arguments import require_integer
+from keras_vae.evaluation.distances import distance_blocks
 from keras_vae.geometry import poincare
 from keras_vae.models import VAE
+from keras_vae.tasks.frames import taken
 
 __all__ = ["Neighbours", "nearest"]
-
-# Distances held at a time, of points of a ball: 64 MiB.
-_HELD = 2**23
 
 
 class Neighbours(NamedTuple):
@@ -45,7 +44,7 @@ def nearest(
 
     Distances are those of the space that latents live in: angles on the sphere, hyperbolic
     distances in the Poincare ball, Euclidean ones elsewhere. An example that is in both is its
-    own neighbour, at distance 0.
+    own neighbour, at distance 0. Of equally near ones the first in x come first.
 
     Args:
         model: Any model.
@@ -77,6 +76,8 @@ def nearest(
     Representations, equation 1, of distances in the ball.
     """
     require_integer("k", k)
+    x, queries = taken(x)[0], taken(queries, "queries")[0]
+    x, queries = model.checked_events(x), model.checked_events(queries)
     if k > len(x):
         raise ValueError(f"`k` must be at most the number of x, {len(x)}. Received: k={k}.")
     codes = model.encode(x, condition=condition).astype("float64")
@@ -85,8 +86,9 @@ def nearest(
     curvature = getattr(model.posterior, "curvature", None)
     if curvature is not None and space == poincare.space(curvature):
         return _hyperbolic(asked, codes, k, curvature)
-    found = sklearn.neighbors.NearestNeighbors(n_neighbors=k).fit(codes)
-    distances, indices = found.kneighbors(asked)
+    codes, asked = (np.reshape(z, (len(z), -1)) for z in (codes, asked))
+    indices, squares = _smallest(distance_blocks(asked, codes), k)
+    distances = np.sqrt(squares)
     if space == "points of the unit sphere":
         # Chords are ordered as angles are.
         distances = 2 * np.arcsin(np.minimum(distances / 2, 1))
@@ -94,23 +96,35 @@ def nearest(
 
 
 def _hyperbolic(asked: np.ndarray, codes: np.ndarray, k: int, curvature: float) -> Neighbours:
-    rows = max(1, _HELD // len(codes))
-    indices, distances = [], []
-    for start in range(0, len(asked), rows):
-        apart = _ball_distances(asked[start : start + rows], codes, curvature)
-        near = np.argpartition(apart, k - 1, axis=1)[:, :k]
+    blocks = (
+        (rows, _ball_distances(asked[rows], codes, squares, curvature))
+        for rows, squares in distance_blocks(asked, codes)
+    )
+    return Neighbours(*_smallest(blocks, k))
+
+
+def _smallest(
+    blocks: Iterable[tuple[slice, np.ndarray]], k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places and values of the k smallest of each row, of equal ones the first."""
+    places, values = [], []
+    for _, apart in blocks:
+        # Above the k-th smallest none is near; at it, the first are.
+        last = np.partition(apart, k - 1, axis=1)[:, k - 1 : k]
+        rank = (apart >= last).astype("uint8") + (apart > last)
+        near = np.sort(np.argsort(rank, axis=1, kind="stable")[:, :k], axis=1)
         of_near = np.take_along_axis(apart, near, axis=1)
         order = np.argsort(of_near, axis=1, kind="stable")
-        indices.append(np.take_along_axis(near, order, axis=1))
-        distances.append(np.take_along_axis(of_near, order, axis=1))
-    return Neighbours(np.concatenate(indices), np.concatenate(distances))
+        places.append(np.take_along_axis(near, order, axis=1))
+        values.append(np.take_along_axis(of_near, order, axis=1))
+    return np.concatenate(places), np.concatenate(values)
 
 
-def _ball_distances(a: np.ndarray, b: np.ndarray, curvature: float) -> np.ndarray:
+def _ball_distances(
+    a: np.ndarray, b: np.ndarray, squares: np.ndarray, curvature: float
+) -> np.ndarray:
     """Hyperbolic distances between points of the ball, `[len(a), len(b)]`."""
-    import scipy.spatial.distance
-
-    squared = curvature * scipy.spatial.distance.cdist(a, b, "sqeuclidean")
+    squared = curvature * squares
     shrink_a, shrink_b = (1 - curvature * np.sum(z**2, axis=1) for z in (a, b))
     # arcosh(1 + 2 f) = 2 arsinh(sqrt(f)), without the loss of digits at small f.
     between = 2 * np.arcsinh(np.sqrt(squared / np.outer(shrink_a, shrink_b)))

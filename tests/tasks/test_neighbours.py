@@ -6,6 +6,7 @@ import tensorflow as tf
 
 import keras_vae
 from keras_vae import likelihoods, networks, posteriors, priors
+from keras_vae.evaluation import distances
 from keras_vae.geometry import poincare
 from keras_vae.tasks import nearest, neighbours
 
@@ -60,7 +61,7 @@ def test_neighbours_are_those_of_all_distances(space, rng, monkeypatch):
     distance, parts = SPACES[space]
     vae = make(**parts)
     x, queries = 5 * rng.normal(size=(40, 4)), 5 * rng.normal(size=(7, 4))
-    monkeypatch.setattr(neighbours, "_HELD", 3 * len(x))  # three queries at a time
+    monkeypatch.setattr(distances, "_HELD", 3 * len(x))  # three queries at a time
     found = nearest(vae, queries, x, k=6)
     codes, asked = (vae.encode(each).astype("float64") for each in (x, queries))
     apart = np.array([[distance(u, v) for v in codes] for u in asked])
@@ -83,7 +84,7 @@ def test_examples_are_their_own_neighbours(space, rng):
 def test_distances_in_the_ball_order_unlike_euclidean_ones():
     # From the centre outwards lengths grow: the nearer point of the two is the one inside.
     a, b = np.array([[0.8, 0.0]]), np.array([[0.95, 0.0], [0.6, 0.0]])
-    outer, inner = neighbours._ball_distances(a, b, 1.0)[0]
+    outer, inner = neighbours._ball_distances(a, b, distances.squared_distances(a, b), 1.0)[0]
     # Along a radius: 2 artanh(|z|).
     np.testing.assert_allclose(outer, 2 * (np.arctanh(0.95) - np.arctanh(0.8)))
     np.testing.assert_allclose(inner, 2 * (np.arctanh(0.8) - np.arctanh(0.6)))
@@ -105,3 +106,14 @@ def test_each_side_has_its_condition(rng):
 def test_bad_k(k, message):
     with pytest.raises(ValueError, match=message):
         nearest(make(), np.zeros([1, 4]), np.zeros([3, 4]), k)
+
+
+def test_of_equally_near_examples_the_first_come_first():
+    x = np.repeat(np.eye(4), 5, axis=0)[::-1]
+    found = nearest(make(), x, x, k=3)
+    # Copies are encoded in other places of the batch: equal but for rounding, at most.
+    assert np.all(found.distances < 1e-6)
+    apart = np.array([[2.0, 1.0, 1.0, 0.0, 1.0], [3.0, 3.0, 3.0, 3.0, 3.0]])
+    places, values = neighbours._smallest([(slice(0, 2), apart)], 3)
+    np.testing.assert_array_equal(places, [[3, 1, 2], [0, 1, 2]])
+    np.testing.assert_array_equal(values, [[0, 1, 1], [3, 3, 3]])
