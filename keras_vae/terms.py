@@ -146,8 +146,8 @@ class Support(NamedTuple):
         interval = f"({lower}, {upper})" if self.open else f"[{lower}, {upper}]"
         return f"the integers in {interval}" if self.integer else interval
 
-    def violations(self, x: tf.Tensor) -> tf.Tensor:
-        """Whether any element of `x` is outside: a boolean scalar tensor. NaN is not."""
+    def outside(self, x: tf.Tensor) -> tf.Tensor:
+        """Whether each element of `x` is outside; NaN is not."""
         outside = tf.zeros([], tf.bool)
         if self.lower is not None:
             outside |= x <= self.lower if self.open else x < self.lower
@@ -156,5 +156,9 @@ class Support(NamedTuple):
         if self.integer:
             fraction = tf.where(tf.math.is_nan(x), tf.zeros_like(x), x - tf.round(x))
             outside |= fraction != 0
+        return outside
+
+    def violations(self, x: tf.Tensor) -> tf.Tensor:
+        """Whether any element of `x` is outside: a boolean scalar tensor. NaN is not."""
         # Reduced once: under XLA on a CPU that takes longer than all of the above.
-        return tf.reduce_any(outside)
+        return tf.reduce_any(self.outside(x))

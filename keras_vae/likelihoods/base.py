@@ -221,6 +221,10 @@ class Likelihood(Component):
                 there are fewer.
         """
 
+    def outside(self, x: tf.Tensor) -> tf.Tensor:
+        """Whether each element of x is outside the support, shaped like x; NaN is not."""
+        return self.support.outside(x) | tf.zeros_like(x, tf.bool)
+
     def violations(self, x: tf.Tensor) -> tf.Tensor:
         """Whether any element of x is outside the support: a boolean scalar. NaN is not."""
         return self.support.violations(x)

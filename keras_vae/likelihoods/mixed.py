@@ -272,10 +272,10 @@ class Columns(Likelihood):
         return keras.ops.where(mask, x, typical)
 
     def violations(self, x: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_any(self._outside(x))
+        return tf.reduce_any(self.outside(x))
 
     def why_outside(self, x: np.ndarray, first_row: int = 0) -> str | None:
-        outside = np.argwhere(self._outside(numerics.as_density(x)))
+        outside = np.argwhere(self.outside(numerics.as_density(x)))
         if not len(outside):
             return None
         row, column = outside[0]
@@ -291,7 +291,7 @@ class Columns(Likelihood):
         words = [f"{n!r} in {p.support}" for n, p in parts if p.support[:2] != (None, None)]
         return "of its columns: " + "; ".join(words)
 
-    def _outside(self, x: tf.Tensor) -> tf.Tensor:
+    def outside(self, x: tf.Tensor) -> tf.Tensor:
         """Whether each element is outside its column's support; NaN is not."""
         supports = [part.support for part in self.columns.values()]
         lower, upper = self._ends()

@@ -39,8 +39,8 @@ class Adapting(Fed):
                 "parts see it now. Make a new model to start anew."
             )
         self.state.adapted.assign(0)
-        self._adapt_preprocessor(x, y)
-        x, size = self._checked(x, y)
+        x, y = self._adapt_preprocessor(x, y, 0.0)
+        x, y, size = self.checked_data(x, y)
         self.state.data_size.assign(size)
         self._adapt(x, y)
 

@@ -5,7 +5,7 @@ Floor 4.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,11 @@ import tensorflow as tf
 
 from keras_vae import numerics
 from keras_vae.arguments import require_integer
-from keras_vae.models.checks import check_array
+from keras_vae.data.containers import columns_of, is_stream
+from keras_vae.data.streaming import is_streamed
+from keras_vae.models.checks import CheckedRows, check_array, split_mapping
 from keras_vae.models.forking import require_own_process
+from keras_vae.models.streams import joined_batches
 from keras_vae.models.tracing import CompiledFunctions, compiled
 from keras_vae.models.wiring import TwoNetworks
 
@@ -30,10 +33,51 @@ class InBatches(TwoNetworks):
 
     _functions: CompiledFunctions  # by name and whether conditional
 
-    def checked_events(self, x: Any, *, scored: bool = False) -> np.ndarray:
-        """Check x of a method; `scored` if its density is asked for."""
-        array: np.ndarray = check_array("x", x, self.wanted(supported=scored))
-        return array
+    def checked_events(self, x: Any, *, scored: bool = False) -> Any:
+        """Check x of a method; `scored` if its density is asked for.
+
+        Returns:
+            An array or tensor, or what gives rows of one that is on disk or sparse, checked
+            when they are read.
+        """
+        x, condition = self.checked_inputs(x, None, scored=scored)
+        if condition is not None:
+            raise ValueError(
+                "`x` must come without conditions here. Received: a condition beside x. Pass "
+                "x alone, and condition=... where there is such an argument."
+            )
+        return x
+
+    def checked_inputs(
+        self, x: Any, condition: Any, *, scored: bool = False, missing: bool = False
+    ) -> tuple[Any, Any]:
+        """Check x of a method, and take the condition that x may hold.
+
+        Args:
+            x: Array, `{"x": ..., "condition": ...}`, or a stream of batches that ends; of
+                `(x, y)` only x counts.
+            condition: As the user gave it beside x, or `None`.
+            scored: Whether the density of x is asked for. Defaults to `False`.
+            missing: Whether NaN is allowed even if the model was made for complete data.
+                Defaults to `False`.
+
+        Returns:
+            x as from `checked_events`, and the condition, to be checked still.
+        """
+        wanted = self.wanted(supported=scored)
+        wanted = wanted._replace(missing=wanted.missing or missing)
+        x, within = columns_of("x", x), None
+        if is_stream(x):
+            x, within = joined_batches("x", x, wanted)
+        elif isinstance(x, Mapping):
+            x, within = split_mapping("", x)
+        if within is not None and condition is not None:
+            raise ValueError(
+                "`condition` must be given once. Received: one in x and one beside it."
+            )
+        x = check_array("x", x, wanted)
+        checked = CheckedRows("x", x, wanted) if is_streamed(x) else x
+        return checked, condition if within is None else within
 
     def in_batches(
         self,
@@ -62,7 +106,7 @@ class InBatches(TwoNetworks):
             What the function returns, for all rows, as arrays.
         """
         require_own_process()
-        require_integer("batch_size", batch_size)
+        batch_size = require_integer("batch_size", batch_size)
         condition = self.conditions.check("condition", condition, len(array))
         function_key = (name, condition is not None)
         if function_key not in self._functions:

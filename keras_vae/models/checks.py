@@ -8,19 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_vae import numerics
+from keras_vae.data.containers import as_array
 from keras_vae.data.streaming import is_streamed
 from keras_vae.likelihoods import Likelihood
 
 __all__ = [
+    "CheckedRows",
     "Wanted",
     "check_array",
-    "check_data",
     "check_shape",
+    "check_weights",
     "is_arrays",
     "split_mapping",
 ]
@@ -88,38 +89,39 @@ class Wanted(NamedTuple):
     forward: Callable[[np.ndarray], tf.Tensor] | None = None
 
 
-def check_array(name: str, value: Any, wanted: Wanted) -> Any:
+def check_array(name: str, value: Any, wanted: Wanted, first: int = 0) -> Any:
     """Raise an error unless `value` is a non-empty, finite array of examples.
 
     Args:
         name: Name of the argument, for messages.
-        value: Array, tensor, or what NumPy can make one of.
+        value: Array, tensor, or what `as_array` can make one of.
         wanted: What it must be.
+        first: Number of its first row, for messages. Defaults to `0`.
 
     Returns:
-        The array.
+        The array. What is larger than memory, perhaps, is not looked into: `CheckedRows`
+        and the steps of `fit` do, block by block.
 
     Raises:
         TypeError: If it does not hold numbers.
         ValueError: If its shape is wrong, it is empty, has infinities or unwanted NaN, or
             values outside the support.
     """
-    if not hasattr(value, "dtype"):
-        value = np.asarray(value)
+    value = as_array(name, value, missing=wanted.missing)
     if not str(getattr(value.dtype, "name", value.dtype)).startswith(_NUMBERS):
         raise TypeError(f"`{name}` must hold numbers. Received: dtype {value.dtype}.")
     check_shape(name, value.shape, wanted.shape)
     if value.shape[0] == 0:
         raise ValueError(f"`{name}` is empty. Received: shape {tuple(value.shape)}.")
     if is_streamed(value):
-        return value  # Larger than memory, perhaps: each step checks its own batch.
+        return value
     likelihood = wanted.likelihood
-    extent = _extent(name, _blocks(value), wanted)
+    extent = _extent(name, _blocks(value, first), wanted)
     if likelihood is None:
         return value
     if wanted.forward is not None:
         name = f"{name}, preprocessed,"
-        extent = _extent(name, _blocks(value, wanted.forward), wanted)
+        extent = _extent(name, _blocks(value, first, wanted.forward), wanted)
     low, high, whole = extent
     support = likelihood.support
     ends = [end for end in (low, high) if np.isfinite(end)]  # none if all is missing
@@ -129,84 +131,68 @@ def check_array(name: str, value: Any, wanted: Wanted) -> Any:
             f"{type(likelihood).__name__} likelihood. Received: values from {low:g} to "
             f"{high:g}, dtype {value.dtype}. Fix: {support.fix}."
         )
-    for first, rows in _blocks(value, wanted.forward):
-        outside = likelihood.why_outside(rows, first)
+    for start, rows in _blocks(value, first, wanted.forward):
+        outside = likelihood.why_outside(rows, start)
         if outside:
             raise ValueError(f"`{name}` {outside}")
     return value
 
 
-def check_data(
-    x: Any,
-    y: Any,
-    wanted: Wanted,
-    prefix: str = "",
-) -> int:
-    """Check what was passed to `fit` or `evaluate` as far as it can be known beforehand.
+def check_weights(name: str, weight: Any, rows: int) -> np.ndarray:
+    """Return weights of examples, `[rows]`.
 
     Args:
-        x: Arrays, a `tf.data.Dataset`, a `keras.utils.PyDataset` or a generator.
-        y: Arrays or `None`.
-        wanted: What examples must be; the support counts for targets alone.
-        prefix: Put before `x` and `y` in messages.
-
-    Returns:
-        The number of examples, 0 if unknown.
+        name: Name of the argument, for messages.
+        weight: Array or list of shape `(rows,)` or `(rows, 1)`.
+        rows: Number of examples.
 
     Raises:
-        TypeError: If x is of no known kind.
-        ValueError: If anything is empty, of the wrong shape or outside the support.
+        TypeError: If it does not hold real numbers.
+        ValueError: If there is not one finite weight >= 0 for each example.
     """
-    if x is None:
-        raise ValueError(f"`{prefix}x` is missing. Received: None.")
-    if isinstance(x, tf.data.Dataset):
-        return _check_dataset(prefix, x, wanted.shape)
-    if isinstance(x, keras.utils.PyDataset):
-        if x.num_batches == 0:
-            raise ValueError(f"`{prefix}x` is empty. Received: a PyDataset of 0 batches.")
-        first = x[0]
-        parts = keras.utils.unpack_x_y_sample_weight(first)
-        first = parts[0]["x"] if isinstance(parts[0], Mapping) else parts[0]
-        check_data(first, parts[1], wanted, prefix)
-        return 0
-    if isinstance(x, list):
-        raise TypeError(
-            f"`{prefix}x` must be one array, a tf.data.Dataset or a PyDataset. "
-            f"Received: a {type(x).__name__}."
+    array = np.asarray(as_array(name, weight))
+    if array.shape not in ((rows,), (rows, 1)):
+        raise ValueError(
+            f"`{name}` must have one number for each of the {rows} examples. Received: shape "
+            f"{array.shape}."
         )
-    if not hasattr(x, "shape"):
-        return 0  # A generator: each step checks the batches it gets.
-    of_x = wanted if y is None else wanted._replace(likelihood=None)
-    check_array(f"{prefix}x", x, of_x)
-    if y is not None:
-        if not hasattr(y, "shape"):
-            raise TypeError(f"`{prefix}y` must be an array. Received: {type(y).__name__}.")
-        check_array(f"{prefix}y", y, wanted)
-        if len(x) != len(y):
-            raise ValueError(
-                f"`{prefix}x` and `{prefix}y` must be equally long. "
-                f"Received: {len(x)} and {len(y)}."
-            )
-    return len(x)
+    array = array.reshape(rows)
+    good = np.isfinite(array.astype(numerics.density_dtype())) & (array >= 0)
+    if not good.all():
+        row = int(np.argmin(good))
+        raise ValueError(
+            f"`{name}` must be finite and >= 0. Received: {array[row]} at index {row}."
+        )
+    return array
 
 
-def _check_dataset(prefix: str, x: tf.data.Dataset, event_shape: Shape) -> int:
-    if int(x.cardinality()) == 0:
-        raise ValueError(f"`{prefix}x` is empty. Received: a dataset of 0 batches.")
-    spec = keras.utils.unpack_x_y_sample_weight(x.element_spec)
-    first = spec[0]
-    if isinstance(first, Mapping):
-        first, _ = split_mapping(prefix, first)
-    for name, part in (("x", first), ("y", spec[1])):
-        if part is None or getattr(part, "shape", None) is None or part.shape.rank is None:
-            continue
-        if tuple(part.shape) == event_shape:
-            raise ValueError(
-                f"`{prefix}{name}` is a dataset of single examples of shape "
-                f"{tuple(part.shape)}. Batch it: dataset.batch(128)."
-            )
-        check_shape(name, part.shape, event_shape)
-    return 0
+class CheckedRows:
+    """An array on disk, or a sparse one, whose rows are checked when they are read.
+
+    Args:
+        name: Name of the argument, for messages.
+        array: What `check_array` returned.
+        wanted: What it must be.
+    """
+
+    def __init__(self, name: str, array: Any, wanted: Wanted) -> None:
+        self._name, self._array, self._wanted = name, array, wanted
+        self.shape, self.dtype, self.ndim = array.shape, array.dtype, len(array.shape)
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """Rows by slice or numbers, in memory."""
+        chosen = np.atleast_1d(np.arange(len(self))[rows])
+        found = np.array(self._array[rows]).reshape(len(chosen), *self.shape[1:])
+        if not len(chosen):
+            return found
+        checked: np.ndarray = check_array(self._name, found, self._wanted, int(chosen[0]))
+        return checked
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
 
 
 def _wants_integers(likelihood: Likelihood | None) -> bool:
@@ -220,12 +206,12 @@ def _all_whole(rows: np.ndarray) -> bool:
 
 
 def _blocks(
-    value: Any, forward: Callable[[np.ndarray], tf.Tensor] | None = None
+    value: Any, first: int = 0, forward: Callable[[np.ndarray], tf.Tensor] | None = None
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """The first row and the rows of each block."""
+    """The number of the first row and the rows of each block."""
     for start in range(0, value.shape[0], _ROWS):
         rows = np.asarray(value[start : start + _ROWS])
-        yield start, rows if forward is None else np.asarray(forward(rows))
+        yield first + start, rows if forward is None else np.asarray(forward(rows))
 
 
 def _extent(
@@ -238,18 +224,21 @@ def _extent(
     """
     low, high, whole = np.inf, -np.inf, True
     missing = wanted.missing
+    largest = np.finfo(numerics.density_dtype()).max  # what is larger is infinite once cast
     minimum, maximum = (np.fmin, np.fmax) if missing else (np.minimum, np.maximum)
     for first, rows in blocks:
         low = minimum(low, minimum.reduce(rows, axis=None))
         high = maximum(high, maximum.reduce(rows, axis=None))
         whole = whole and (not _wants_integers(wanted.likelihood) or _all_whole(rows))
-        if np.any(np.isnan([low, high])) or high == np.inf or low == -np.inf:
+        if np.any(np.isnan([low, high])) or high > largest or low < -largest:
             numbers = np.asarray(rows, dtype="float64")
-            bad = np.isinf(numbers) if missing else ~np.isfinite(numbers)
+            bad = np.abs(numbers) > largest
+            bad = bad if missing else bad | np.isnan(numbers)
             row, *place = np.argwhere(bad)[0].tolist()
             raise ValueError(
                 f"`{name}` must be finite. Received: {rows[(row, *place)]} at index "
-                f"{(first + row, *place)}. Remove or impute such values"
+                f"{(first + row, *place)}, as {numerics.density_dtype()}. Remove or impute "
+                f"such values"
                 f"{'' if missing else ', or pass missing=nan to the model'}."
             )
     return low, high, whole

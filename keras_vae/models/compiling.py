@@ -206,7 +206,8 @@ class Compiled(Saved):
         if not self.compiled or self.distribute_strategy.num_replicas_in_sync > 1:
             super().make_predict_function(force)
             return
-        step = step_program(self, self.predict_step, self._xla)
+        choice = self._xla if self.compiled else XlaChoice(insist=False)
+        step = step_program(self, self.predict_step, choice)
         self.predict_function = lambda batches: step(*batches)
 
     @contextlib.contextmanager

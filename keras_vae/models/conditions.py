@@ -17,7 +17,8 @@ import tensorflow as tf
 
 from keras_vae import numerics
 from keras_vae.arguments import require_shape, require_share
-from keras_vae.models.checks import Wanted, check_array
+from keras_vae.data.containers import as_array
+from keras_vae.models.checks import Wanted, check_array, check_shape
 
 __all__ = ["Conditions", "attach", "repeated"]
 
@@ -58,6 +59,12 @@ class Conditions:
         """Whether a condition may be left out."""
         return self.dropout > 0
 
+    def in_words(self) -> str:
+        """What conditions are."""
+        if self.shape is not None and len(self.shape) == 1:
+            return f"whole numbers from 0 to {self.shape[0] - 1}"
+        return f"conditions of shape {self.shape}"
+
     @property
     def prepared_shape(self) -> Shape | None:
         """Shape of one condition as parts and networks see it."""
@@ -90,9 +97,8 @@ class Conditions:
                 f"`{name}` is missing: this model is conditioned on arrays of shape "
                 f"{(None, *self.shape)}. Received: None."
             )
-        condition = np.asarray(condition)
-        if np.issubdtype(condition.dtype, np.integer) and condition.ndim <= 1:
-            condition = self._one_hot(name, condition)
+        condition = np.asarray(as_array(name, condition))
+        condition = self._one_hot(name, self._labels(condition), condition)
         if condition.shape == self.shape:
             condition = condition[None]
         if len(condition) == 1 and rows is not None:
@@ -105,19 +111,41 @@ class Conditions:
             )
         return condition
 
-    def _one_hot(self, name: str, labels: np.ndarray) -> np.ndarray:
+    def _labels(self, condition: np.ndarray) -> np.ndarray | None:
+        """Labels among what was passed, `[rows]` or a single one; `None` for conditions.
+
+        Floats are labels where they can be nothing else.
+        """
+        shape = self.shape or ()
+        vectors = len(shape) == 1
+        if vectors and condition.ndim == 2 and condition.shape[1] == 1 != shape[0]:
+            condition = condition[:, 0]
+        if condition.ndim > 1:
+            return None
+        if condition.dtype.kind in "iub":
+            return condition.astype("int64") if condition.dtype.kind == "b" else condition
+        return condition if vectors and condition.shape != shape else None
+
+    def _one_hot(
+        self, name: str, labels: np.ndarray | None, condition: np.ndarray
+    ) -> np.ndarray:
+        if labels is None or (self.shape == (1,) and labels.dtype.kind == "f"):
+            return condition
         if self.shape is None or len(self.shape) != 1:
             raise ValueError(
                 f"`{name}` holds integers, which stand for one-hot vectors, but conditions "
                 f"have shape {self.shape}. Received: shape {labels.shape}."
             )
         classes = self.shape[0]
-        if labels.size and not (labels.min() >= 0 and labels.max() < classes):
+        good = (labels >= 0) & (labels < classes) & (labels == np.round(labels))
+        if not np.all(good):
+            row = int(np.argmin(good))
             raise ValueError(
                 f"`{name}` must hold labels from 0 to {classes - 1}. "
-                f"Received: from {labels.min()} to {labels.max()}."
+                f"Received: from {labels.min()} to {labels.max()}, such as "
+                f"{np.atleast_1d(labels)[row]} at index {row}."
             )
-        rows: np.ndarray = np.eye(classes, dtype="float32")[labels]
+        rows: np.ndarray = np.eye(classes, dtype="float32")[labels.astype("int64")]
         return rows
 
     def tensor(self, condition: Any) -> tf.Tensor | None:
@@ -125,12 +153,40 @@ class Conditions:
         if self.shape is None or condition is None:
             return None
         condition = tf.convert_to_tensor(condition)
-        if condition.dtype.is_integer and len(self.shape) == 1:
+        if condition.shape.rank is None:
+            return self._of_unknown_rank(condition)
+        if len(self.shape) == 1:
             if condition.shape.rank == 2 and condition.shape[-1] == 1 != self.shape[0]:
                 condition = condition[:, 0]  # Keras gives vectors a second axis
-            if condition.shape.rank == 1:
-                condition = tf.one_hot(condition, self.shape[0])
+            if condition.shape.rank == 1 and (
+                condition.dtype.is_integer or condition.dtype.is_bool or self.shape != (1,)
+            ):
+                condition = self._one_hot_or_nan(condition)
+        check_shape("condition", condition.shape, self.shape)
         return tf.ensure_shape(numerics.as_density(condition), (None, *self.shape))
+
+    def _of_unknown_rank(self, condition: tf.Tensor) -> tf.Tensor:
+        """As `tensor`: a loop is traced once for labels and for vectors of one dtype."""
+        rows = tf.shape(condition)[0]
+        if self.shape is None or len(self.shape) > 1 or self.shape == (1,):
+            shaped = tf.reshape(condition, [rows, *(self.shape or ())])
+            return numerics.as_density(shaped)
+        flat = tf.reshape(condition, [rows, -1])
+        vectors = tf.cond(
+            tf.shape(flat)[1] == 1,
+            lambda: self._one_hot_or_nan(flat[:, 0]),
+            lambda: numerics.as_density(flat),
+        )
+        return tf.ensure_shape(vectors, (None, *self.shape))
+
+    def _one_hot_or_nan(self, labels: tf.Tensor) -> tf.Tensor:
+        """One-hot vectors `[batch, classes]`; NaN where a label is none."""
+        classes = (self.shape or (0,))[0]
+        labels = tf.cast(labels, tf.float64)  # exact for all labels, in range or not
+        good = (labels >= 0) & (labels < classes) & (labels == tf.round(labels))
+        chosen = tf.cast(tf.where(good, labels, tf.zeros_like(labels)), tf.int32)
+        vectors = tf.one_hot(chosen, classes, dtype=numerics.density_dtype())
+        return tf.where(good[:, None], vectors, tf.constant(float("nan"), vectors.dtype))
 
     def prepared(self, condition: tf.Tensor | None, like: tf.Tensor) -> tf.Tensor | None:
         """The condition as parts and networks see it.

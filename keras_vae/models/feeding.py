@@ -7,24 +7,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_vae import numerics
-from keras_vae.likelihoods import Likelihood
+from keras_vae.data.containers import columns_of, is_stream
 from keras_vae.models.backup import protected
-from keras_vae.models.checks import (
-    Wanted,
-    check_data,
-    check_shape,
-    is_arrays,
-    split_mapping,
-)
-from keras_vae.models.compiling import Compiled
-from keras_vae.models.conditions import Conditions
+from keras_vae.models.checks import CheckedRows, is_arrays
 from keras_vae.models.examples import some_examples
 from keras_vae.models.executions import ExecutionCallbacks, Runner, limited
 from keras_vae.models.forking import require_own_process
@@ -36,89 +27,23 @@ from keras_vae.models.given import (
     given,
 )
 from keras_vae.models.guard import FiniteGuard
+from keras_vae.models.inputs import Inputs
 from keras_vae.models.loop import Loop
+from keras_vae.models.options import (
+    checked_options,
+    held_out_rows,
+    rows_of_batch,
+    training_rows,
+)
 from keras_vae.models.sources import InBlocks
-from keras_vae.models.state import TrainingState
+from keras_vae.models.streams import joined_batches
 from keras_vae.models.workers import agree_on_size, agree_on_weights, examples_of_all
-from keras_vae.posteriors import Posterior
-from keras_vae.preprocessors import Preprocessor
-from keras_vae.priors import Prior
-from keras_vae.terms import Context
 
-__all__ = ["Batch", "Fed"]
+__all__ = ["Fed"]
 
 
-class Batch(NamedTuple):
-    """What one step is given.
-
-    Attributes:
-        x: What the encoder is given, preprocessed.
-        target: What is to be reconstructed, preprocessed.
-        condition: As given.
-        weight: `[batch]`.
-        raw: x and target before the preprocessor.
-    """
-
-    x: tf.Tensor
-    target: tf.Tensor
-    condition: tf.Tensor | None
-    weight: tf.Tensor | None
-    raw: tuple[tf.Tensor, tf.Tensor]
-
-
-class Fed(Compiled):
-    """A Keras model of events and, if it is conditional, conditions."""
-
-    posterior: Posterior
-    prior: Prior
-    likelihood: Likelihood
-    event_shape: tuple[int, ...]
-    conditions: Conditions
-    missing: str | None
-    preprocessor: Preprocessor | None
-    state: TrainingState
-
-    def context(
-        self,
-        *,
-        training: bool = False,
-        condition: tf.Tensor | None = None,
-        target: tf.Tensor | None = None,
-    ) -> Context:
-        """What parts may know about the present step."""
-        raise NotImplementedError
-
-    @property
-    def raw_shape(self) -> tuple[int, ...]:
-        """Shape of one example as users give it; the event's without a preprocessor."""
-        if self.preprocessor is None:
-            return self.event_shape
-        return self.preprocessor.raw_shape(self.event_shape)
-
-    def preprocessed(self, x: Any) -> tf.Tensor:
-        """What the parts see of raw data: floats, `[batch, *event]`.
-
-        Args:
-            x: `[batch, *raw_shape]`, real or symbolic.
-        """
-        if keras.utils.is_keras_tensor(x):
-            x = keras.ops.cast(x, numerics.density_dtype())
-        else:
-            x = numerics.as_density(x)
-        return x if self.preprocessor is None else self.preprocessor.forward(x)
-
-    def restored(self, x: tf.Tensor) -> tf.Tensor:
-        """Raw data of what the parts make, as floats: undoes `preprocessed`."""
-        return x if self.preprocessor is None else self.preprocessor.inverse(x)
-
-    def raw_range(self) -> tuple[float, float] | None:
-        """Lowest and highest value that raw data may have; `None` without such ends."""
-        support = self.likelihood.support
-        if support.lower is None or support.upper is None:
-            return None
-        ends = [tf.fill(self.event_shape, end) for end in (support.lower, support.upper)]
-        raw = self.restored(numerics.as_density(tf.stack(ends))).numpy()
-        return float(raw.min()), float(raw.max())
+class Fed(Inputs):
+    """A model that is trained and evaluated on events and, if conditional, conditions."""
 
     def fit(
         self,
@@ -157,17 +82,30 @@ class Fed(Compiled):
                 not applied.
         """
         require_own_process()
-        self._adapt_preprocessor(x, y)
-        x, size = self._checked(x, y)
+        kwargs = checked_options(
+            {"batch_size": batch_size, "epochs": epochs, "verbose": verbose, **kwargs}
+        )
+        batch_size, epochs, verbose = (
+            kwargs.pop(name) for name in ("batch_size", "epochs", "verbose")
+        )
+        share = kwargs.pop("validation_split", 0.0)
+        share = 0.0 if kwargs.get("validation_data") is not None else share
+        x, y = self._adapt_preprocessor(x, y, share)
+        x, y, size = self.checked_data(x, y)
         data = given(x, y, kwargs.pop("sample_weight", None))
-        validation = kwargs.get("validation_data")
-        if validation is not None:
-            val_x, val_y, val_weight = keras.utils.unpack_x_y_sample_weight(validation)
-            val_x, _ = self._checked(val_x, val_y, "validation_")
+        if share:
+            size = training_rows(size, share)
+            data, val = (Given(*part) for part in held_out_rows(tuple(data), size))
+            x, y = data.x, data.y
+            kwargs["validation_data"] = self._in_order(val, batch_size, kwargs)
+        elif kwargs.get("validation_data") is not None:
+            val_x, val_y, val_weight = keras.utils.unpack_x_y_sample_weight(
+                columns_of("validation_data", kwargs["validation_data"])
+            )
+            val_x, val_y, _ = self.checked_data(val_x, val_y, "validation_")
             val = given(val_x, val_y, val_weight, "validation_")
-            rows = kwargs.get("validation_batch_size") or batch_size or ROWS
-            batches = batches_in_order(self, val, rows, kwargs.get("validation_steps"))
-            kwargs["validation_data"] = val.packed() if batches is None else batches
+            kwargs["validation_data"] = self._in_order(val, batch_size, kwargs)
+        batch_size = rows_of_batch(batch_size, size)
         if not is_arrays(x) and not isinstance(x, keras.utils.PyDataset):
             kwargs.setdefault("shuffle", False)  # Keras warns of its own default for streams
         self.objective.check(size)
@@ -177,14 +115,9 @@ class Fed(Compiled):
         self._require_batches_to_compare(rows, size)
         wanted = limited(kwargs.get("steps_per_epoch"))
         self.choose_loop(epochs * (wanted or steps), rows)
-        guard = FiniteGuard(self.state, self.likelihood.support_in_words())
-        callbacks = _as_list(callbacks)
-        for own in callbacks:
-            if isinstance(own, keras.callbacks.CallbackList):
-                own.callbacks = protected(own.callbacks)
         callbacks = ExecutionCallbacks(
             self,
-            [guard, *protected(callbacks)],
+            self._guarded(callbacks),
             verbose=verbose,
             steps=wanted or steps or None,
             epochs=epochs,
@@ -224,9 +157,12 @@ class Fed(Compiled):
             ValueError: As `fit`.
         """
         require_own_process()
+        kwargs = checked_options({"batch_size": batch_size, "verbose": verbose, **kwargs})
+        batch_size, verbose = kwargs.pop("batch_size"), kwargs.pop("verbose")
         size = 0
-        if not kwargs.get("_use_cached_eval_dataset"):
-            x, size = self._checked(x, y)
+        if not kwargs.get("_use_cached_eval_dataset"):  # not that of `fit`, done already
+            x, y, size = self.checked_data(x, y)
+            batch_size = rows_of_batch(batch_size, size)
         self.state.evaluation_counter.assign(0)
         data = given(x, y, sample_weight)
         wanted = limited(kwargs.get("steps"))
@@ -234,7 +170,7 @@ class Fed(Compiled):
         if not isinstance(callbacks, ExecutionCallbacks):
             callbacks = ExecutionCallbacks(
                 self,
-                callbacks,
+                self._guarded(callbacks),
                 verbose=verbose,
                 steps=wanted or data.steps_of_epoch(size, batch_size)[0] or None,
                 limits={"test": wanted},
@@ -253,10 +189,39 @@ class Fed(Compiled):
                 **kwargs,
             )
 
-    def predict(self, x: Any, *arguments: Any, **kwargs: Any) -> Any:
-        """Reconstruct, as in Keras; callbacks see each batch."""
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> np.ndarray:
+        """Reconstruct, as in Keras; callbacks see each batch. See `reconstruct`.
+
+        Raises:
+            ValueError: As `fit`, but for the support.
+        """
+        options = checked_options(
+            {"batch_size": batch_size, "verbose": verbose, "steps": steps}
+        )
+        wanted, steps = self.wanted(supported=False), options["steps"]
+        if is_stream(x):
+            x, condition = joined_batches("x", x, wanted, steps)
+            x, steps = (x if condition is None else {"x": x, "condition": condition}), None
+        x, _, size = self.checked_data(x, None, supported=False)
+        rows = rows_of_batch(options["batch_size"], size)
+        data = Given(x)
+        if data.on_disk:
+            events = x["x"] if isinstance(x, Mapping) else x
+            for start in range(0, size, ROWS):
+                CheckedRows("x", events, wanted)[start : start + ROWS]
+            data, rows = Given(batches_in_order(self, data, rows or ROWS, steps)), None
         with self.single_steps():
-            return super().predict(x, *arguments, **kwargs)
+            found: np.ndarray = super().predict(
+                data.x, rows, options["verbose"], steps, callbacks
+            )
+        return found
 
     def _require_batches_to_compare(self, rows: int, size: int) -> None:
         smallest, all_in_one = self.objective.smallest_batch, 0 < size <= rows
@@ -266,48 +231,22 @@ class Fed(Compiled):
                 f"`batch_size` must be at least {smallest}. Received: batch_size={rows}."
             )
 
-    def unpack(self, batch: Any) -> Batch:
-        """Split what a step is given."""
-        x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
-        condition = None
-        if isinstance(x, Mapping):
-            x, condition = split_mapping("", x)
-            condition = self.conditions.tensor(condition)
-        if condition is None and self.conditions.shape is not None:
-            self.conditions.check("condition", None, 0)
-        check_shape("x", x.shape, self.raw_shape)
-        raw = numerics.as_density(x)
-        x, raw_target = self.preprocessed(raw), raw
-        target = x
-        if y is not None:
-            check_shape("y", y.shape, self.raw_shape)
-            raw_target = numerics.as_density(y)
-            target = self.preprocessed(raw_target)
-        if weight is not None:
-            weight = tf.reshape(numerics.as_density(weight), [-1])
-        return Batch(x, target, condition, weight, (raw, raw_target))
+    def _in_order(self, data: Given, batch_size: int | None, options: Mapping[str, Any]) -> Any:
+        """Validation data for Keras, in batches where this model makes them."""
+        rows = options.get("validation_batch_size") or batch_size or ROWS
+        batches = batches_in_order(self, data, rows, options.get("validation_steps"))
+        return data.packed() if batches is None else batches
 
-    def _checked(
-        self, x: Any, y: Any, prefix: str = "", *, supported: bool = True
-    ) -> tuple[Any, int]:
-        """Return x with its condition, checked, and the number of examples, 0 if unknown.
-
-        Args:
-            x: As in `fit`.
-            y: As in `fit`.
-            prefix: Put before names in messages.
-            supported: Whether data must be in the likelihood's support.
-        """
-        condition = None
-        given = isinstance(x, Mapping)
-        if given:
-            x, condition = split_mapping(prefix, x)
-        wanted = self.wanted(supported=supported)
-        size = check_data(x, y, wanted, prefix)
-        if not is_arrays(x):
-            return x, size
-        condition = self.conditions.check(f"{prefix}condition", condition, size)
-        return ({"x": x, "condition": condition} if condition is not None else x), size
+    def _guarded(self, callbacks: Any) -> list[Any]:
+        """Callbacks that write whole files, behind the guard."""
+        guard = FiniteGuard(
+            self.state, self.likelihood.support_in_words(), self.conditions.in_words()
+        )
+        callbacks = _as_list(callbacks)
+        for own in callbacks:
+            if isinstance(own, keras.callbacks.CallbackList):
+                own.callbacks = protected(own.callbacks)
+        return [guard, *protected(callbacks)]
 
     @contextlib.contextmanager
     def _batches(
@@ -320,8 +259,7 @@ class Fed(Compiled):
         if self.compiled:
             self.make_train_function()
         loop = self.train_function
-        for_keras = ("validation_split", "class_weight", "steps_per_epoch")
-        whole = not any(options.get(name) for name in for_keras)
+        whole = not options.get("steps_per_epoch")
         blocks = blocks_to_train_on(self, data, rows, options, whole=whole)
         source = usual = None
         if whole and blocks is not None and isinstance(loop, Loop):
@@ -338,23 +276,27 @@ class Fed(Compiled):
             if usual is not None:
                 loop.source = usual  # and let go of the arrays
 
-    def wanted(self, *, supported: bool) -> Wanted:
-        """What raw data must be; `supported`: in the likelihood's support."""
-        return Wanted(
-            self.raw_shape,
-            self.likelihood if supported else None,
-            self.missing is not None,
-            None if self.preprocessor is None else self.preprocessed,
-        )
+    def _adapt_preprocessor(self, x: Any, y: Any, share: float) -> tuple[Any, Any]:
+        """Before data are checked against a support that is of what comes out of it.
 
-    def _adapt_preprocessor(self, x: Any, y: Any) -> None:
-        """Before data are checked against a support that is of what comes out of it."""
+        Args:
+            x: As in `fit`.
+            y: As in `fit`.
+            share: `validation_split` of `fit`: such rows are not looked at.
+
+        Returns:
+            x and y, which may have been checked.
+        """
         part = self.preprocessor
         if part is None or not part.adapt_rows or int(self.state.adapted.numpy()):
-            return
-        self._checked(x, y, supported=False)
-        part.adapt(self._examples_for(part, x, y, 1))
+            return x, y
+        x, y, size = self.checked_data(x, y, supported=False)
+        seen = (x, y)
+        if share:
+            seen, _ = held_out_rows(seen, training_rows(size, share))
+        part.adapt(self._examples_for(part, *seen, 1))
         agree_on_weights(self.distribute_strategy, part.weights)
+        return x, y
 
     def _examples_for(self, part: Any, x: Any, y: Any, position: int) -> np.ndarray:
         """Examples that a part adapts to; position as of `some_examples`."""

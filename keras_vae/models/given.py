@@ -11,13 +11,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_vae.data.arrays import Arrays
 from keras_vae.data.blocks import Blocks
 from keras_vae.data.streaming import Runs, is_streamed
-from keras_vae.models.checks import is_arrays
+from keras_vae.models.checks import check_weights, is_arrays
 
 __all__ = ["ROWS", "Given", "batches_in_order", "blocks_to_train_on", "given"]
 
@@ -90,12 +89,7 @@ def given(x: Any, y: Any, weight: Any, prefix: str = "") -> Given:
     if weight is None or not is_arrays(x):
         return Given(x, y, weight)
     array = x["x"] if isinstance(x, Mapping) else x
-    weight = weight if hasattr(weight, "shape") else np.asarray(weight)
-    if tuple(weight.shape[:1]) != (array.shape[0],):
-        raise ValueError(
-            f"`{prefix}sample_weight` must have one number for each of the "
-            f"{array.shape[0]} examples. Received: shape {tuple(weight.shape)}."
-        )
+    weight = check_weights(f"{prefix}sample_weight", weight, array.shape[0])
     # Keras silently drops the weights of data that has no y.
     return Given(x, array if y is None else y, weight)
 

@@ -117,7 +117,8 @@ class Loop(Runner):
             bad, logs = self.program(batches, noise, *one)
             if bad.numpy().any():
                 _restore(before)
-                self._model.state.record(bad)
+                batch = tf.nest.map_structure(lambda t, step=step: t[step], batches)
+                self._model.state.record(bad, self._model.fault_of(batch))
                 break
         return logs
 

@@ -60,6 +60,7 @@ class Scores(InBatches):
                 between the values that a discrete likelihood has probabilities for.
         """
         self._require_density("elbo")
+        samples = require_integer("samples", samples)
 
         def elbo(
             x: tf.Tensor, key: tf.Tensor, condition: Any = None
@@ -73,7 +74,7 @@ class Scores(InBatches):
             bound = tf.reduce_mean(terms.log_likelihood, axis=0) - kl
             return bound + self.raw_log_det(x) if raw else bound, kl
 
-        x = self._scored_events(x, raw)
+        x, condition = self._scored_inputs(x, condition, raw)
         name = f"elbo {samples} {raw}"
         bound, kl = self.in_batches(name, elbo, x, batch_size, Stream.ELBO.key(seed), condition)
         bound, kl = without_nan(self, bound, -np.inf), without_nan(self, kl, np.inf)
@@ -118,7 +119,8 @@ class Scores(InBatches):
         Reference: Burda, Grosse and Salakhutdinov (2016), equation 8.
         """
         self._require_density("log_marginal")
-        require_integer("samples", samples)
+        samples = require_integer("samples", samples)
+        batch_size = require_integer("batch_size", batch_size)
         chunk = max(1, min(samples, ROWS // batch_size))
 
         def log_marginal(
@@ -136,7 +138,7 @@ class Scores(InBatches):
             value, effective = (tf.cast(v, numerics.density_dtype()) for v in found)
             return value + self.raw_log_det(x) if raw else value, effective
 
-        x = self._scored_events(x, raw)
+        x, condition = self._scored_inputs(x, condition, raw)
         name = f"log_marginal {raw} {samples} {chunk}"
         value, effective = self.in_batches(
             name, log_marginal, x, batch_size, Stream.LOG_MARGINAL.key(seed), condition
@@ -180,7 +182,7 @@ class Scores(InBatches):
                 "`impute` needs a model made with missing='nan'. For a model of complete data: "
                 "keras_vae.tasks.impute(model, x, draws=None, method='metropolis')."
             )
-        require_integer("samples", samples)
+        samples = require_integer("samples", samples)
 
         def impute(x: tf.Tensor, key: tf.Tensor, condition: Any = None) -> tuple[tf.Tensor]:
             condition = self.conditions.prepared(condition, x)
@@ -191,7 +193,7 @@ class Scores(InBatches):
             best = self.restored(self.likelihood.mixture_point(decoded, weights))
             return (tf.where(tf.math.is_nan(x), best, x),)
 
-        x = self.checked_events(x, scored=True)
+        x, condition = self.checked_inputs(x, condition, scored=True)
         name = f"impute {samples}"
         key = Stream.IMPUTE.key(seed)
         return self.in_batches(name, impute, x, batch_size, key, condition)[0]
@@ -235,11 +237,11 @@ class Scores(InBatches):
         """
         return raw_log_det(self.preprocessor, self.likelihood, x)
 
-    def _scored_events(self, x: Any, raw: bool) -> np.ndarray:
-        events = self.checked_events(x, scored=True)
+    def _scored_inputs(self, x: Any, condition: Any, raw: bool) -> tuple[Any, Any]:
+        x, condition = self.checked_inputs(x, condition, scored=True)
         if raw:
-            check_raw(self.preprocessor, self.likelihood, events)
-        return events
+            check_raw(self.preprocessor, self.likelihood, x)
+        return x, condition
 
     def _require_density(self, verb: str) -> None:
         if not self.posterior.has_density:

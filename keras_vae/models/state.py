@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_vae import numerics
@@ -40,6 +41,7 @@ class TrainingState(Component):
         super().__init__(**kwargs)
         self.watched = watched
         self.seed = seed
+        self._fault = _Fault()
 
     def build(self, input_shape: Any = None) -> None:
         """Make the counters."""
@@ -53,6 +55,14 @@ class TrainingState(Component):
         self.adapted = self._counter("adapted")
         self.failed_step = self._counter("failed_step", -1)
         self.failures = self._counter("failures", shape=(len(self.watched),))
+        # Not among the weights: files do not hold it.
+        self._fault.variable = keras.Variable(
+            [-1.0, -1.0, 0.0],
+            dtype="float64",
+            trainable=False,
+            aggregation="only_first_replica",
+            name="fault",
+        )
         self.built = True
 
     def _counter(self, name: str, start: int = 0, shape: tuple[int, ...] = ()) -> Any:
@@ -96,18 +106,30 @@ class TrainingState(Component):
         )
         return tf.random.experimental.stateless_shuffle(tf.range(size), key, alg="philox")
 
-    def record(self, bad: tf.Tensor) -> None:
+    @property
+    def fault(self) -> tuple[int, int, float]:
+        """Part, row and value of the first bad number; see `batch.first_fault`."""
+        part, row, value = np.asarray(self._fault.variable).tolist()
+        return int(part), int(row), value
+
+    def record(self, bad: tf.Tensor, fault: tf.Tensor, *, training: bool = True) -> None:
         """Note the first step at which a watched term was bad.
 
         Args:
             bad: Boolean `[len(watched)]`.
+            fault: The first bad number of the data, as from `batch.first_fault`.
+            training: Whether it was a step of training rather than of evaluation, which is
+                numbered by its batches.
         """
         failed_step = tf.convert_to_tensor(self.failed_step)
         first = tf.reduce_any(bad) & (failed_step < 0)
         self.failures.assign(
             tf.where(first, tf.cast(bad, tf.int64), tf.convert_to_tensor(self.failures))
         )
-        self.failed_step.assign(tf.where(first, tf.convert_to_tensor(self.step), failed_step))
+        step = self.step if training else self.evaluation_counter - 1
+        self.failed_step.assign(tf.where(first, tf.convert_to_tensor(step), failed_step))
+        variable = self._fault.variable
+        variable.assign(tf.where(first, fault, tf.convert_to_tensor(variable)))
 
     def has_failed(self) -> tf.Tensor:
         """Whether a step failed, as a boolean scalar."""
@@ -117,3 +139,10 @@ class TrainingState(Component):
         """Start watching anew."""
         self.failed_step.assign(-1)
         self.failures.assign(tf.zeros_like(tf.convert_to_tensor(self.failures)))
+        self._fault.variable.assign([-1.0, -1.0, 0.0])
+
+
+class _Fault:
+    """Keeps a variable out of Keras's sight."""
+
+    variable: Any = None

@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras_vae import numerics
 from keras_vae.models import update
 from keras_vae.models.adapting import Adapting
-from keras_vae.models.feeding import Batch
+from keras_vae.models.batch import Batch, first_fault, weights_are_good
 from keras_vae.models.forking import require_own_process
 from keras_vae.models.gather import gather_terms, local_part
 from keras_vae.models.losses import AddedLosses
@@ -114,7 +114,7 @@ class BoundModel(Adapting):
             finite["gradients"] = update.all_finite(gradients)
         bad = update.any_replica(_bad(finite))
         good = ~tf.reduce_any(bad)
-        self.state.record(bad)
+        self.state.record(bad, self._fault(batch, bad))
         iterations = tf.identity(tf.convert_to_tensor(self.optimizer.iterations))
         update.apply_update(self.optimizer, gradients, variables, good)
         update.restore_unless(good, statistics, before)
@@ -146,6 +146,9 @@ class BoundModel(Adapting):
         batch = self.unpack(data)
         noise = self.draw_noise(batch.x, self.state.next_key(training=False))
         outcome = self._evaluate_batch(batch, noise, training=False)
+        of_data = tf.constant([name in ("x", "support") for name in WATCHED])
+        bad = update.any_replica(_bad(outcome.finite) & of_data)
+        self.state.record(bad, self._fault(batch, bad), training=False)
         return self._log(batch, outcome)
 
     def predict(self, *arguments: Any, **kwargs: Any) -> Any:
@@ -168,13 +171,24 @@ class BoundModel(Adapting):
         require_own_process()
         return super().predict_on_batch(x)
 
+    def fault_of(self, data: Any) -> tf.Tensor:
+        """The first bad number of a batch, as from `first_fault`."""
+        return first_fault(self.unpack(data), self.likelihood.outside, bool(self.missing))
+
+    def _fault(self, batch: Batch, bad: tf.Tensor) -> tf.Tensor:
+        return tf.cond(
+            tf.reduce_any(bad),
+            lambda: first_fault(batch, self.likelihood.outside, bool(self.missing)),
+            lambda: tf.constant([-1.0, -1.0, 0.0], tf.float64),
+        )
+
     def predict_step(self, data: Any) -> Any:
         """Reconstruct one batch."""
         with self.added_losses.ignored():
             return super().predict_step(data)
 
     def _evaluate_batch(self, batch: Batch, noise: Noise, *, training: bool) -> _Outcome:
-        x, target, _, weight, (raw, raw_target) = batch
+        x, target, weight, (raw, raw_target) = batch.x, batch.target, batch.weight, batch.raw
         condition = self.conditions.prepared(batch.condition, x)
         if condition is not None and training and "condition" in noise:
             condition = self.conditions.dropped(condition, noise["condition"]["dropout"])
@@ -222,6 +236,8 @@ class BoundModel(Adapting):
             "loss": [loss],
         }
         finite = {name: update.all_finite(tensors) for name, tensors in watched.items()}
+        # A label out of range is NaN here.
+        finite["x"] &= update.all_finite([batch.condition]) & weights_are_good(weight)
         finite["support"] = ~self.likelihood.violations(target)
         decoded = raw_target
         if self._compile_metrics is not None:

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae import numerics
-from keras_vae.arguments import require_integer, require_shape
+from keras_vae.arguments import is_integer, require_shape
 from keras_vae.component import register
 from keras_vae.likelihoods import Likelihood
 from keras_vae.models.composition import check_composition
@@ -138,8 +138,8 @@ class VAE(Verbs):
             )
         if preprocessor is not None:
             _check_preprocessor(preprocessor, missing)
-        if seed is not None:
-            require_integer("seed", seed, -(2**63), 2**63 - 1)
+        if seed is not None and not (is_integer(seed) and abs(seed) < 2**63):
+            raise ValueError(f"`seed` must be an integer or None. Received: seed={seed!r}.")
         note_process()
         # The networks cast for themselves; log-densities keep their precision.
         super().__init__(autocast=False, **kwargs)

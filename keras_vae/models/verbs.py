@@ -15,7 +15,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from keras_vae import numerics
-from keras_vae.arguments import require_integer, require_positive
+from keras_vae.arguments import require_integer, require_number, require_positive
 from keras_vae.likelihoods import Categorical
 from keras_vae.models.batching import ROWS
 from keras_vae.models.checks import Wanted, check_array
@@ -86,7 +86,7 @@ class Verbs(Scores):
             z = self.posterior.sample_and_log_prob(params, noise, context).latents[0]
             return (z, self.posterior.scale(params)) if return_scale else (z,)
 
-        x = self.checked_events(x)
+        x, condition = self.checked_inputs(x, condition)
         name = f"encode {sample} {return_scale}"
         # Without a draw Python's generator is not to be asked for a seed.
         key = Stream.ENCODE.key(seed if sample else 0)
@@ -135,7 +135,7 @@ class Verbs(Scores):
             params = self.posterior_params(self.preprocessed(x), condition=condition)
             return (self.decoded_points(self.posterior.point(params), condition),)
 
-        x = self.checked_events(x)
+        x, condition = self.checked_inputs(x, condition)
         return self.in_batches("reconstruct", reconstruct, x, batch_size, None, condition)[0]
 
     def generate(
@@ -177,7 +177,7 @@ class Verbs(Scores):
         Degeneration, section 3.1.
         """
         prior = self.prior if prior is None else self._fitting(prior)
-        require_integer("count", count)
+        count = require_integer("count", count)
 
         def generate(
             rows: tf.Tensor, key: tf.Tensor, condition: Any = None
@@ -212,7 +212,7 @@ class Verbs(Scores):
     ) -> Callable[[tf.Tensor], tf.Tensor] | None:
         """What is done to parameters before draws of categories."""
         require_positive("temperature", temperature)
-        if not 0 < top_p <= 1:
+        if not 0 < require_number("top_p", top_p) <= 1:
             raise ValueError(f"`top_p` must be above 0 and at most 1. Received: {top_p}.")
         if temperature == top_p == 1:
             return None

@@ -13,7 +13,6 @@ import tensorflow as tf
 from keras_vae import numerics
 from keras_vae.arguments import require_integer, require_one_of
 from keras_vae.models import VAE
-from keras_vae.models.checks import check_array
 from keras_vae.models.conditions import repeated
 from keras_vae.streams import Stream
 from keras_vae.tasks.frames import taken
@@ -107,7 +106,7 @@ def impute(
     _require_suitable(model, method, draws)
     x, frame = taken(x)
     # Models of complete data, too, get x with holes.
-    x = check_array("x", x, model.wanted(supported=True)._replace(missing=True))
+    x, condition = model.checked_inputs(x, condition, scored=True, missing=True)
     options: dict[str, Any] = {"condition": condition, "seed": seed, "batch_size": batch_size}
     if method == "importance" and draws is None:
         return frame.rows(_completed(x, model.impute(x, samples=samples, **options)))
