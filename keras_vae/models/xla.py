@@ -48,10 +48,10 @@ class Program:
     """A function of tensors, compiled at its first call.
 
     Args:
-        function: It.
+        function: Function of tensors.
         choice: The model's choice of XLA.
         xla: Whether to compile with XLA.
-        eager: Whether to run it as it is, op by op. Defaults to `False`.
+        eager: Whether to run the function op by op, not compiled. Defaults to `False`.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Program:
         self.compiled: Any = function if eager else _compiled(function, xla=self.xla)
 
     def __call__(self, *arguments: Any) -> Any:
-        """Run it.
+        """Run the function.
 
         Raises:
             ValueError: If XLA cannot compile it, and the user insists on XLA.
