@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras.src.backend.common import global_state
 
 from keras_vae.models import update
@@ -112,7 +113,13 @@ class Saved(KeepsTrainability, SafelySaved):
         """Load what `save_own_variables` saved.
 
         Seed states are optional, as in Keras: networks may differ in what draws at random.
+
+        Raises:
+            ValueError: If a variable of the file is not finite or cannot be read.
         """
+        file = getattr(store, "h5_file", None)
+        if file is not None:
+            _require_finite(file)
         keys = list(store.keys())
         own = {key: store[key] for key in keys if not key.startswith(_SEED)}
         super().load_own_variables(own)
@@ -138,6 +145,28 @@ class Saved(KeepsTrainability, SafelySaved):
 
 def _example(spec: keras.InputSpec) -> Any:
     return keras.ops.zeros((1, *spec.shape[1:]), spec.dtype)
+
+
+def _require_finite(file: Any) -> None:
+    """Check all variables of a weights file at once: layers load theirs one by one."""
+
+    def check(name: str, item: Any) -> None:
+        if not hasattr(item, "dtype") or item.dtype.kind != "f":
+            return
+        try:
+            finite = bool(np.isfinite(item[()]).all())
+        except OSError as error:
+            raise ValueError(
+                f"The weights file is damaged: variable {name!r} cannot be read ({error}). Use "
+                f"another copy of it."
+            ) from error
+        if not finite:
+            raise ValueError(
+                f"The weights file must hold finite numbers. Received: NaN or infinity in "
+                f"variable {name!r}. Use a file of an earlier epoch."
+            )
+
+    file.visititems(check)
 
 
 def _no_hdf5(received: str = "") -> str:

@@ -48,6 +48,11 @@ class Preprocessor(Component):
                     f"`raw_dtype` must be a type of integers or floats, such as 'uint8'. "
                     f"Received: raw_dtype={raw_dtype!r}."
                 )
+        if schema is not None and not (hasattr(schema, "read") and hasattr(schema, "write")):
+            raise TypeError(
+                f"`schema` must be one of those that loaders of keras_vae.data return. "
+                f"Received: schema={schema!r}."
+            )
         self.raw_dtype = raw_dtype
         self.schema = schema
 
