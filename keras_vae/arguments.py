@@ -21,6 +21,7 @@ __all__ = [
     "is_number",
     "plain",
     "plain_argument",
+    "require_examples",
     "require_flag",
     "require_integer",
     "require_number",
@@ -248,6 +249,23 @@ def require_flag(name: str, value: Any) -> bool:
     if not isinstance(plain(value), bool):
         raise ValueError(f"`{name}` must be True or False. Received: {name}={value!r}.")
     return bool(value)
+
+
+def require_examples(name: str, x: Any, least: int = 1) -> int:
+    """Return the number of examples.
+
+    Raises:
+        TypeError: If `x` is no array of examples.
+        ValueError: If there are too few.
+    """
+    if not hasattr(x, "__len__") or isinstance(x, (str, bytes)) or np.ndim(x) == 0:
+        raise TypeError(
+            f"`{name}` must be an array of examples. Received: a {type(x).__name__}."
+        )
+    if len(x) < least:
+        words = {1: "one example", 2: "two examples"}.get(least, f"{least} examples")
+        raise ValueError(f"`{name}` must have at least {words}. Received: {len(x)}.")
+    return len(x)
 
 
 def require_one_of(name: str, value: Any, options: Sequence[Any]) -> None:

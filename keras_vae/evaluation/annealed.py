@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae import estimators, numerics
-from keras_vae.arguments import require_integer
+from keras_vae.arguments import require_examples, require_integer
 from keras_vae.evaluation.annealing import adapted_steps, anneal, sigmoid_schedule
 from keras_vae.evaluation.blocks import in_blocks
 from keras_vae.evaluation.likelihood import LogMarginal
@@ -104,7 +104,8 @@ def ais(
     (2017), On the Quantitative Analysis of Decoder-Based Generative Models.
     """
     _require_annealable(model, chains, temperatures, leapfrogs)
-    condition = model.conditions.check("condition", condition, len(x))
+    require_integer("batch_size", batch_size)
+    condition = model.conditions.check("condition", condition, require_examples("x", x))
     x = model.checked_events(x, scored=True)
 
     def compute(x: tf.Tensor, key: tf.Tensor, condition: Any = None) -> tuple[tf.Tensor, ...]:
@@ -162,6 +163,7 @@ def bdmc(
     """
     _require_annealable(model, chains, temperatures, leapfrogs)
     require_integer("count", count)
+    require_integer("batch_size", batch_size)
     if model.autoregressive:
         raise ValueError("`bdmc` draws x from p(x|z), which an autoregressive decoder writes.")
     condition = model.conditions.check("condition", condition, count)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_vae.arguments import require_integer
 from keras_vae.progress import tracked
 
 __all__ = ["in_blocks"]
@@ -40,6 +41,8 @@ def in_blocks(
     Raises:
         KeyboardInterrupt: If the first block is interrupted.
     """
+    if seed is not None:
+        require_integer("seed", seed, least=0)
     starts = range(0, len(x), block)
     seeds = np.random.SeedSequence(seed).generate_state(len(starts), "uint32") // 2
     steps = tracked(list(zip(starts, seeds.tolist(), strict=True)), label)

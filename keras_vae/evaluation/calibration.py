@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae import numerics
-from keras_vae.arguments import require_integer
+from keras_vae.arguments import is_number, require_examples, require_integer
 from keras_vae.evaluation.blocks import in_blocks
 from keras_vae.models import VAE
 from keras_vae.streams import Stream
@@ -71,8 +71,8 @@ class Calibration:
         Raises:
             ValueError: If `level` is not in (0, 1).
         """
-        if not 0 < level < 1:
-            raise ValueError(f"`level` must be in (0, 1). Received: level={level}.")
+        if not is_number(level) or not 0 < level < 1:
+            raise ValueError(f"`level` must be in (0, 1). Received: level={level!r}.")
         ranks = self.shares.shape[1]
         outside = round((1 - level) / 2 * ranks)
         return float(self.mean[outside : ranks - outside].sum())
@@ -133,9 +133,8 @@ def calibration(
     """
     require_integer("draws", draws)
     require_integer("max_examples", max_examples, least=2)
+    require_examples("x", x, 2)
     x = model.checked_events(x[:max_examples])
-    if len(x) < 2:
-        raise ValueError(f"`x` must have at least two examples. Received: {len(x)}.")
     if condition is not None and np.ndim(condition) > 0:
         condition = condition[:max_examples]
     condition = model.conditions.check("condition", condition, len(x))

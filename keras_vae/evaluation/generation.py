@@ -103,6 +103,7 @@ def two_sample_test(
             f"{y.shape[1]} numbers per example."
         )
     require_integer("permutations", permutations)
+    require_integer("seed", seed, least=0)
     (pooled,) = centred(np.concatenate([x, y]))
     squares = squared_distances(pooled, pooled)
     if bandwidth is None:

@@ -74,6 +74,7 @@ def kernel_distance(
     """
     real, generated = feature_matrices({"real": real, "generated": generated})
     require_integer("subsets", subsets, least=2)
+    require_integer("seed", seed, least=0)
     if size is not None:
         require_integer("size", size, least=2)
     fewer = min(len(real), len(generated))

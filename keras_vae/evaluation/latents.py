@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae import numerics
-from keras_vae.arguments import require_integer, require_number
+from keras_vae.arguments import require_examples, require_integer, require_number
 from keras_vae.data.labels import classes_of, flat_labels
 from keras_vae.evaluation.distances import feature_matrices
 from keras_vae.evaluation.generation import TwoSampleTest, two_sample_test
@@ -68,8 +68,7 @@ def active_units(
     section 5.2.
     """
     require_number("threshold", threshold, 0)
-    if len(x) < 2:
-        raise ValueError(f"`x` must have at least two examples. Received: {len(x)}.")
+    require_examples("x", x, 2)
     means = np.asarray(model.encode(x, condition=condition), dtype="float64")
     return np.asarray(means.var(axis=0) > threshold)
 
@@ -181,6 +180,8 @@ def latent_summary(
             f"The aggregate posterior needs log q(z|x) at any z, which a "
             f"{type(posterior).__name__} posterior does not have. `active_units` does without."
         )
+    require_integer("max_examples", max_examples, least=2)
+    require_examples("x", x, 2)
     x = model.checked_events(x[:max_examples])
     if condition is not None and np.ndim(condition) > 0:
         condition = condition[:max_examples]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_vae.arguments import require_integer
+from keras_vae.arguments import require_examples, require_integer
 from keras_vae.evaluation.blocks import in_blocks
 from keras_vae.models import VAE
 
@@ -183,7 +183,9 @@ def log_marginal(
 
     Reference: Burda, Grosse and Salakhutdinov (2016), equation 8; Kish (1965).
     """
-    condition = model.conditions.check("condition", condition, len(x))
+    require_integer("batch_size", batch_size)
+    count = require_examples("x", x)
+    condition = model.conditions.check("condition", condition, count)
 
     def block(x: Any, condition: Any, seed: int) -> tuple[np.ndarray, ...]:
         found: tuple[np.ndarray, ...] = model.log_marginal(
@@ -247,6 +249,7 @@ def rate_distortion(
 
     Reference: Alemi, Poole, Fischer, Dillon, Saurous and Murphy (2018), Fixing a Broken ELBO.
     """
+    require_integer("samples", samples)
     bound, kl = model.elbo(x, condition=condition, samples=samples, return_kl=True, seed=seed)
     rate = float(np.mean(kl, dtype="float64"))
     return RateDistortion(rate, -float(np.mean(bound, dtype="float64")) - rate)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_vae.arguments import require_positive
+from keras_vae.arguments import require_examples, require_positive
 
 __all__ = ["reconstruction_errors"]
 
@@ -46,6 +46,12 @@ def reconstruction_errors(
 
     Reference: Wang, Bovik, Sheikh and Simoncelli (2004), Image Quality Assessment (SSIM).
     """
+    for name, given in (("x", x), ("reconstructed", reconstructed)):
+        require_examples(name, given)
+        if np.asarray(given).dtype.kind not in "biuf":
+            raise ValueError(
+                f"`{name}` must hold numbers. Received: dtype {np.asarray(given).dtype}."
+            )
     x, reconstructed = np.asarray(x, "float32"), np.asarray(reconstructed, "float32")
     if x.shape != reconstructed.shape or x.ndim < 2:
         raise ValueError(

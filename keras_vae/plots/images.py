@@ -23,7 +23,6 @@ __all__ = [
     "grey",
     "mosaic_of",
     "reconstructions",
-    "rows_of",
     "samples",
     "show",
 ]
@@ -145,17 +144,6 @@ def given(condition: Any, count: int) -> Any:
     if not len(condition):
         raise ValueError("`condition` must not be empty. Received: none.")
     return condition[np.arange(count) % len(condition)]
-
-
-def rows_of(x: Any) -> int:
-    """Number of examples.
-
-    Raises:
-        TypeError: If x is no array of examples.
-    """
-    if not hasattr(x, "__len__") or np.ndim(x) == 0:
-        raise TypeError(f"`x` must be an array of examples. Received: a {type(x).__name__}.")
-    return len(x)
 
 
 def check_images(model: VAE) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_vae.arguments import require_examples
 from keras_vae.data.labels import classes_of, flat_labels
 from keras_vae.models import VAE
 from keras_vae.plots.figures import (
@@ -22,7 +23,7 @@ from keras_vae.plots.figures import (
     new_figure,
     save,
 )
-from keras_vae.plots.images import given, rows_of
+from keras_vae.plots.images import given
 
 __all__ = ["POINTS", "check_labels", "draw_latents", "latent_map"]
 
@@ -75,7 +76,7 @@ def latent_map(
     'map.png'
     """
     where, figure = checked_path(path), new_figure()
-    labels = check_labels(labels, rows_of(x))
+    labels = check_labels(labels, require_examples("x", x))
     figure.set_size_inches(_SIDE, _SIDE)
     figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)
     draw_latents(figure.add_subplot(), model, np.asarray(x[:POINTS]), labels, condition)

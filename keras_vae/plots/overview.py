@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_vae.arguments import require_examples
 from keras_vae.models import VAE
 from keras_vae.plots.figures import GAP, HEADING, INK, MARGIN, checked_path, new_figure, save
 from keras_vae.plots.images import (
@@ -19,7 +20,6 @@ from keras_vae.plots.images import (
     given,
     grey,
     mosaic_of,
-    rows_of,
     show,
 )
 from keras_vae.plots.latents import POINTS, check_labels, draw_latents
@@ -87,7 +87,7 @@ def overview(
     """
     where, figure = checked_path(path), new_figure()
     check_images(model)
-    if rows_of(x) < 2:
+    if require_examples("x", x) < 2:
         raise ValueError(f"`x` must have at least two images. Received: {len(x)}.")
     labels = check_labels(labels, len(x))
     shown = np.asarray(x[:_ORIGINALS])

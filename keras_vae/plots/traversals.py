@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_vae.arguments import require_integer
+from keras_vae.arguments import require_examples, require_integer
 from keras_vae.models import VAE
 from keras_vae.models.traversal import traverse
 from keras_vae.plots.figures import GAP, HEADING, MARGIN, MUTED, checked_path, new_figure, save
@@ -21,7 +21,6 @@ from keras_vae.plots.images import (
     given,
     grey,
     mosaic_of,
-    rows_of,
     show,
 )
 
@@ -81,7 +80,7 @@ def traversals(
     where, figure = checked_path(path), new_figure()
     check_images(model)
     require_integer("latents", latents)
-    if rows_of(x) < 2:
+    if require_examples("x", x) < 2:
         raise ValueError(f"`x` must have at least two images. Received: {len(x)}.")
     x = x[:_DRAWN]
     condition = given(condition, len(x))

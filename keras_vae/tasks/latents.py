@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_vae.arguments import require_integer, require_number
+from keras_vae.arguments import require_examples, require_integer, require_number
 from keras_vae.data.labels import classes_of, listed
 from keras_vae.geometry import paths, poincare
 from keras_vae.models import VAE
@@ -76,7 +76,7 @@ def interpolate(
     if path not in _PATHS:
         raise ValueError(f"`path` must be one of {_PATHS}. Received: {path!r}.")
     (start, frame), (end, _) = taken(start, "start"), taken(end, "end")
-    if len(start) != len(end):
+    if require_examples("start", start) != require_examples("end", end):
         raise ValueError(
             f"`start` and `end` must have equally many examples. "
             f"Received: {len(start)} and {len(end)}."
@@ -167,7 +167,13 @@ def edit(
     (3, 3)
     """
     _require_vectors(model)
-    direction = np.asarray(direction, "float32")
+    direction = np.asarray(direction)
+    if direction.dtype.kind not in "biuf" or not np.isfinite(direction).all():
+        raise ValueError(
+            f"`direction` must be finite numbers. Received: dtype {direction.dtype}"
+            f"{', NaN or infinities' if direction.dtype.kind in 'biuf' else ''}."
+        )
+    direction = direction.astype("float32")
     if direction.shape != (model.posterior.latent_dim,):
         raise ValueError(
             f"`direction` must have shape ({model.posterior.latent_dim},). "

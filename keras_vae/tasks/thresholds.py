@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_vae.arguments import is_number
+
 __all__ = ["Threshold", "threshold"]
 
 # Share of the scores, up to so many, that the tail of "pareto" is fitted to. Of more scores
@@ -86,15 +88,21 @@ def threshold(
     Order Statistics, 7.1; Coles and Powell (1996), Bayesian Methods in Extreme Value
     Modelling, of the interval.
     """
-    scores = np.asarray(scores, "float64")
+    try:
+        scores = np.asarray(scores, "float64")
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`scores` must be two finite numbers or more. Received: a "
+            f"{type(scores).__name__} of something else."
+        ) from error
     if scores.ndim != 1 or len(scores) < 2 or not np.isfinite(scores).all():
         raise ValueError(
             f"`scores` must be two finite numbers or more. Received: shape {scores.shape}"
             f"{'' if np.isfinite(scores).all() else ', NaN or infinities'}."
         )
     for name, value in (("rate", rate), ("confidence", confidence)):
-        if not 0 < value < 1:
-            raise ValueError(f"`{name}` must be in (0, 1). Received: {name}={value}.")
+        if not is_number(value) or not 0 < value < 1:
+            raise ValueError(f"`{name}` must be in (0, 1). Received: {name}={value!r}.")
     if tail == "quantile":
         return _of_quantile(np.sort(scores), rate, confidence)
     if tail == "pareto":

@@ -138,7 +138,7 @@ def test_intervals_of_scores_hold_the_truth_as_often_as_they_say():
     for each in found.values():
         values, errors = np.array(each).T
         share = np.mean(np.abs(values - values.mean()) <= 1.96 * errors)
-        # 2,000 sets are in benchmarks/results/intervals.json; here three
+        # benchmarks/intervals.py draws 2,000 sets; here three
         # binomial standard deviations.
         assert 0.90 < share < 0.99
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_vae.arguments import require_integer
 from keras_vae.data.labels import classes_of, flat_labels
 
 __all__ = ["accuracy", "checked", "gap", "split"]
@@ -67,6 +68,7 @@ def _numbers(column: np.ndarray, place: int) -> np.ndarray:
 
 def split(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows to train on, and rows to test on."""
+    require_integer("seed", seed, least=0)
     order = np.random.default_rng(seed).permutation(count)
     tested = int(count * _TESTED)
     return order[tested:], order[:tested]

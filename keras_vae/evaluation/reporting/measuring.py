@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_vae.arguments import require_integer
+from keras_vae.arguments import require_examples, require_integer
 from keras_vae.evaluation.calibration import Calibration
 from keras_vae.evaluation.reporting.contents import Likelihood, Report
 from keras_vae.evaluation.reporting.pictures import pictures_of
@@ -88,6 +88,15 @@ def report(
     """
     require_integer("samples", samples)
     require_integer("max_examples", max_examples, least=2)
+    require_integer("seed", seed, least=0)
+    if train is not None:
+        require_examples("train", train)
+    if network is not None and not callable(getattr(network, "predict", None)):
+        raise TypeError(
+            f"`network` must be a Keras model of features. Received: a "
+            f"{type(network).__name__}."
+        )
+    history = _history(model, history)
     rows = _rows(data, {"labels": labels, "factors": factors}, max_examples, seed)
 
     def taken(values: Any) -> Any:
@@ -106,7 +115,6 @@ def report(
         progress=progress,
     )
     found, left_out = _measured(given)
-    history = _history(model, history)
     whole = Report(
         model={
             **{name: fact for name, fact in described(model).items() if fact is not None},
@@ -134,13 +142,7 @@ def report(
 
 def _rows(data: Any, given: Mapping[str, Any], most: int, seed: int) -> np.ndarray:
     """Draw the examples that count, after a look at how many there are."""
-    if not hasattr(data, "__len__"):
-        raise TypeError(
-            f"`data` must be an array of examples. Received: a {type(data).__name__}."
-        )
-    count = len(data)
-    if count < 2:
-        raise ValueError(f"`data` must have at least two examples. Received: {count}.")
+    count = require_examples("data", data, 2)
     for name, values in given.items():
         if values is None:
             continue
@@ -194,4 +196,10 @@ def _history(model: VAE, history: Any) -> dict[str, list[float]] | None:
     values = getattr(history, "history", history)
     if not values:
         return None
-    return {name: [float(v) for v in of_name] for name, of_name in values.items()}
+    try:
+        return {name: [float(v) for v in of_name] for name, of_name in values.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"`history` must be what `fit` returned, or name -> values of epochs. "
+            f"Received: a {type(values).__name__}."
+        ) from error
