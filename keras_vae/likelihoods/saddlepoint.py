@@ -61,8 +61,12 @@ def deviance(x: tf.Tensor, log_mean: tf.Tensor, excess: tf.Tensor) -> tf.Tensor:
         series = 1 / (2 * k + 3) + square * series
     t = tf.where(near, ratio, tf.zeros_like(ratio))
     close = safe * v * (t - 2 * square * series)
-    # One product, so that counts near the largest float do not leave inf - inf.
-    far = tf.where(positive, safe * (tf.math.log(safe) - log_mean + ratio), excess)
+    # One product, so that counts near the largest float do not leave inf - inf; not of counts
+    # near the smallest one, which runtimes take for 0 or not.
+    is_large = x > 1
+    large = tf.where(is_large, x, tf.ones_like(x))
+    product = large * (tf.math.log(large) - log_mean + excess / large)
+    far = tf.where(is_large, product, tf.math.xlogy(x, safe) - x * log_mean + excess)
     return tf.where(near, close, far)
 
 
