@@ -137,7 +137,9 @@ def train(
 
     Ends when the held-out bound has not risen for 20 epochs, when time is up, or with Ctrl-C;
     FILE is saved in each case, after the first epoch and each minute meanwhile: a training that
-    was killed goes on from there with --resume, as if it had not been. Examples:
+    was killed goes on from there with --resume, bit for bit, but no longer knows which epoch
+    was the best before. If FILE cannot be written, training goes on and tries again later.
+    For instance:
 
         keras-vae train photos --kind images --size 64x64 --out faces.keras --minutes 30
 

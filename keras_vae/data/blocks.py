@@ -55,6 +55,9 @@ class Blocks(abc.ABC):
     def unbatched(self) -> tf.data.Dataset:
         """The same as a data set, each pass over which is the next one."""
 
+    def skip(self, passes: int) -> None:  # noqa: B027 (what follows the weights need not)
+        """Leave out passes that were made before a training was interrupted."""
+
     def batches(self) -> tf.data.Dataset:
         """A data set of batches, whose `blocks` is this."""
         batches = self.unbatched().rebatch(self.batch_size)

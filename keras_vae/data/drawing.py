@@ -128,6 +128,9 @@ class Bits(Blocks):
         self._begin = tf.function(self._begin_pass, autograph=False)
         self._draw = tf.function(self._block, autograph=False)
 
+    def skip(self, passes: int) -> None:
+        self._epoch.assign_add(passes)
+
     def one_pass(self) -> Iterator[tf.Tensor]:
         key, order = self._begin()
         for number in range(-(-self.examples // self._of_block)):

@@ -99,6 +99,10 @@ class Runs(Blocks):
         self._runs = _RUNS if shuffle else 1
         self._of_run = -(-self.rows_of_block(_ROWS) // self._runs)
 
+    def skip(self, passes: int) -> None:
+        for _ in range(passes):
+            next(self._epochs)
+
     def one_pass(self) -> Iterator[Any]:
         blocks = self._read()
         # One ahead: a disk makes others wait, and so does copying.

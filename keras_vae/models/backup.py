@@ -67,7 +67,11 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         """Go back to the backup, if there is one."""
         tidy(self._folder.parent)
         tidy(self._folder)
+        self.model._initial_epoch = None  # of an earlier training
         super().on_train_begin(logs)
+        restored = self.model._initial_epoch
+        if restored and hasattr(self.model, "skip_passes"):
+            self.model.skip_passes(restored)
 
     def on_train_end(self, logs: Any = None) -> None:
         """Remove the backup."""

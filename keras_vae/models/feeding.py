@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_vae.data.blocks import Blocks
 from keras_vae.data.containers import columns_of, is_stream
 from keras_vae.models.backup import protected
 from keras_vae.models.checks import CheckedRows, is_arrays
@@ -44,6 +45,9 @@ __all__ = ["Fed"]
 
 class Fed(Inputs):
     """A model that is trained and evaluated on events and, if conditional, conditions."""
+
+    # Blocks that `fit` trains on, and the number of the epoch that they begin with.
+    _passes: tuple[Blocks, int] | None = None
 
     def fit(
         self,
@@ -261,6 +265,7 @@ class Fed(Inputs):
         loop = self.train_function
         whole = not options.get("steps_per_epoch")
         blocks = blocks_to_train_on(self, data, rows, options, whole=whole)
+        self._passes = None if blocks is None else (blocks, options.get("initial_epoch", 0))
         source = usual = None
         if whole and blocks is not None and isinstance(loop, Loop):
             usual = loop.source
@@ -271,10 +276,17 @@ class Fed(Inputs):
             else:
                 yield None if blocks is None else blocks.untuned_batches()
         finally:
+            self._passes = None
             if isinstance(loop, Runner):
                 loop.end()
             if usual is not None:
                 loop.source = usual  # and let go of the arrays
+
+    def skip_passes(self, epoch: int) -> None:
+        """Let data go on with an epoch, after those before were restored from a backup."""
+        if self._passes is not None:
+            blocks, first = self._passes
+            blocks.skip(epoch - first)
 
     def _adapt_preprocessor(self, x: Any, y: Any, share: float) -> tuple[Any, Any]:
         """Before data are checked against a support that is of what comes out of it.

@@ -138,6 +138,29 @@ def test_a_training_goes_on_from_its_backup_as_if_it_had_not_ended(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("source", ["disk", "drawn"])
+def test_data_go_on_where_a_backup_was_made(tmp_path, source):
+    np.save(tmp_path / "x.npy", X)
+
+    def data():
+        if source == "disk":
+            return np.load(tmp_path / "x.npy", mmap_mode="r")
+        return keras_vae.data.dynamic_binarization(0.5 * X, batch_size=8, seed=3)
+
+    def fit(*further):
+        vae = make_model()
+        kept = keras.callbacks.BackupAndRestore(str(tmp_path / "backup"))
+        rows = 8 if source == "disk" else None
+        vae.fit(data(), batch_size=rows, epochs=4, verbose=0, callbacks=[kept, *further])
+        return vae
+
+    straight = fit()
+    with pytest.raises(KeyboardInterrupt):
+        fit(Stop())
+    for a, b in zip(straight.variables, fit().variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_weights_and_epoch_of_a_backup_change_in_one_step(tmp_path, monkeypatch):
     vae = make_model()
     callback = callbacks.BackupAndRestore(tmp_path / "backup")
