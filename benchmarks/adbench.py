@@ -34,6 +34,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import scipy.stats
+import smoke
 from facts import machine, sha256, versions
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
@@ -45,11 +46,10 @@ from keras_vae.tasks import VAEOutlierDetector
 
 HERE = pathlib.Path(__file__).parent
 FILE = pathlib.Path(os.environ.get("KERAS_VAE_DATA", "")) / "adbench_shared10.npz"
-CELLS = HERE.parent / "output" / "adbench.jsonl"
-RESULTS = HERE / "results" / "adbench.json"
+CELLS, RESULTS = smoke.OUTPUT / "adbench.jsonl", smoke.RESULTS / "adbench.json"
 CHOSEN_ON = ("breastw", "satellite", "thyroid", "vowels")
 OTHERS = ("annthyroid", "campaign", "mammography", "optdigits", "pendigits", "shuttle")
-SEEDS, ROWS = (0, 1, 2, 3, 4), 10_000
+SEEDS, ROWS = smoke.pick((0, 1, 2, 3, 4), (0,)), smoke.pick(10_000, 200)
 MEASURES = {"roc_auc": roc_auc_score, "average_precision": average_precision_score}
 
 
@@ -69,14 +69,18 @@ class Components:
         return -np.sum(error**2, axis=1)
 
 
+FAST = smoke.pick({}, {"epochs": 1})
 # Here, and in the environment of pyod.
 OURS = {
-    "keras_vae VAEOutlierDetector": lambda seed: VAEOutlierDetector(random_state=seed),
+    "keras_vae VAEOutlierDetector": lambda seed: VAEOutlierDetector(random_state=seed, **FAST),
     "scikit-learn IsolationForest": lambda seed: IsolationForest(random_state=seed),
     "scikit-learn PCA": Components,
 }
 PYOD = ("AutoEncoder", "VAE", "ECOD")
 DETECTORS = (*OURS, *(f"pyod {name}" for name in PYOD))
+TABLES, COMPARED = smoke.pick(
+    (sorted(CHOSEN_ON + OTHERS), DETECTORS), (["breastw"], tuple(OURS))
+)
 
 
 def splits(name, seed):
@@ -133,7 +137,7 @@ def with_pyod(seed, pairs, peers):
 
 def measured(options):
     """All cells, those of earlier runs among them."""
-    CELLS.parent.mkdir(exist_ok=True)
+    CELLS.parent.mkdir(parents=True, exist_ok=True)
     lines = CELLS.read_text().splitlines() if CELLS.exists() else []
     cells = {(c["table"], c["detector"], c["seed"]): c for c in map(json.loads, lines)}
     for seed in options.seeds:
@@ -156,9 +160,9 @@ def measured(options):
 
 def ranks(means, tables):
     """Mean over tables of the rank of each detector; equals share their ranks."""
-    values = np.array([[-means[table][each] for each in DETECTORS] for table in tables])
+    values = np.array([[-means[table][each] for each in COMPARED] for table in tables])
     mean = scipy.stats.rankdata(values, axis=1).mean(axis=0)
-    return {each: round(float(rank), 2) for each, rank in zip(DETECTORS, mean)}
+    return {each: round(float(rank), 2) for each, rank in zip(COMPARED, mean)}
 
 
 def spread(values):
@@ -170,13 +174,13 @@ def spread(values):
 
 
 def summary(cells, seeds):
-    tables = sorted(CHOSEN_ON + OTHERS)
+    tables = TABLES
     result = {}
     for measure in (*MEASURES, "seconds"):
         means, rows = {}, {}
         for table in tables:
             of_table = {}
-            for detector in DETECTORS:
+            for detector in COMPARED:
                 found = [cells[table, detector, seed] for seed in seeds]
                 if measure == "seconds":
                     values = [c["fit_seconds"] + c["score_seconds"] for c in found]
@@ -189,27 +193,30 @@ def summary(cells, seeds):
         if measure != "seconds":
             result[measure]["mean"] = {
                 each: round(float(np.mean([means[table][each] for table in tables])), 4)
-                for each in DETECTORS
+                for each in COMPARED
             }
             result[measure]["rank"] = ranks(means, tables)
             result[measure]["rank over the tables that no default was chosen on"] = ranks(
-                means, OTHERS
+                means, smoke.pick(OTHERS, tables)
             )
     return result
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peers", required=True, help="a Python that has pyod and torch")
-    parser.add_argument("--tables", nargs="+", default=sorted(CHOSEN_ON + OTHERS))
-    parser.add_argument("--detectors", nargs="+", default=list(DETECTORS), choices=DETECTORS)
+    parser.add_argument("--peers", help="a Python that has pyod and torch")
+    smoke.add_argument(parser)
+    parser.add_argument("--tables", nargs="+", default=TABLES)
+    parser.add_argument("--detectors", nargs="+", default=COMPARED, choices=DETECTORS)
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     options = parser.parse_args()
+    if options.peers is None and set(options.detectors) - set(OURS):
+        parser.error("--peers is needed for pyod's detectors")
     cells = measured(options)
-    wanted = itertools.product(CHOSEN_ON + OTHERS, DETECTORS, options.seeds)
+    wanted = itertools.product(TABLES, COMPARED, options.seeds)
     if not all(cell in cells for cell in wanted):
         return
-    peers = next(c["versions"] for c in cells.values() if "versions" in c)
+    peers = next((c["versions"] for c in cells.values() if "versions" in c), {})
     results = {
         "command": "python benchmarks/adbench.py --peers PYTHON --seeds "
         + " ".join(map(str, options.seeds)),
@@ -224,7 +231,7 @@ def main():
         },
         "results": summary(cells, options.seeds),
     }
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    smoke.write(RESULTS, results)
     print(json.dumps(results["results"], indent=2))
 
 

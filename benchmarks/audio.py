@@ -37,6 +37,7 @@ import keras
 import numpy as np
 import sklearn
 import sklearn.decomposition
+import smoke
 import tensorflow as tf
 from facts import machine, sha256, versions
 
@@ -45,10 +46,12 @@ from keras_vae import evaluation, likelihoods, networks, plots, posteriors, prep
 from keras_vae.data import AudioSchema
 
 DATA = pathlib.Path(os.environ.get("KERAS_VAE_DATA", "")) / "fsdd.npz"
-RESULTS = pathlib.Path(__file__).parent / "results" / "audio.json"
+RESULTS = smoke.RESULTS / "audio.json"
 SEED, LATENTS, SECONDS, TEST_INDEX, SHOWN = 0, 32, 0.75, 5, 8
 # So that all of it takes a quarter of an hour on two cores.
-EPOCHS = {"dense": 30, "convolutions": 20, "waveform": 12}
+EPOCHS = {
+    n: smoke.pick(e, 1) for n, e in (("dense", 30), ("convolutions", 20), ("waveform", 12))
+}
 BATCH = {"dense": 32, "convolutions": 32, "waveform": 32}
 
 
@@ -62,6 +65,8 @@ def recordings():
     for row, (start, end) in enumerate(itertools.pairwise(offset)):
         clip = audio[start:end][:samples]
         clips[row, : len(clip)] = clip
+    kept = slice(None, None, smoke.pick(1, 47))
+    clips, digit, speaker, index = (each[kept] for each in (clips, digit, speaker, index))
     test = index < TEST_INDEX
     sides = [(clips[side], digit[side], speaker[side]) for side in (~test, test)]
     return *sides, rate, samples
@@ -198,6 +203,7 @@ def study(out):
         "distance_as_heard": distance(held_out, mel.examples(mel.waveforms(found))),
         **probed(codes, labels),
     }
+    smoke.write(RESULTS, table, complete=False)
     rows["PCA"] = found[shown]
 
     samples_of = {}
@@ -211,6 +217,7 @@ def study(out):
             "distance": distance(held_out, found),
             "distance_as_heard": distance(held_out, heard),
         }
+        smoke.write(RESULTS, table, complete=False)
         rows[name] = heard[shown]
         new = vae.generate(SHOWN, seed=SEED)
         samples_of[name] = new
@@ -241,7 +248,14 @@ def study(out):
 
 def main():
     parser = argparse.ArgumentParser(description="Spoken digits.")
-    parser.add_argument("--out", required=True, type=pathlib.Path, help="a new folder")
+    parser.add_argument(
+        "--out",
+        type=pathlib.Path,
+        help="a new folder",
+        required=not smoke.SMOKE,
+        default=smoke.OUTPUT / "audio",
+    )
+    smoke.add_argument(parser)
     out = parser.parse_args().out
     if not DATA.exists():
         parser.error("there is no fsdd.npz in the folder named by KERAS_VAE_DATA")
@@ -260,7 +274,7 @@ def main():
         "total_seconds": round(time.perf_counter() - start, 1),
         "results": results,
     }
-    RESULTS.write_text(json.dumps(report, indent=2) + "\n")
+    smoke.write(RESULTS, report)
     print(json.dumps(report["results"], indent=2))
 
 

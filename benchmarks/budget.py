@@ -24,21 +24,25 @@ import tempfile
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+import smoke
 from facts import machine, sha256
-from speed import HERE, run
+from speed import run
 
 import keras_vae
 
-RESULTS = HERE / "results" / "budget.json"
-SAMPLES = 500
+RESULTS = smoke.RESULTS / "budget.json"
+SAMPLES, MINUTES = smoke.pick(500, 5), smoke.pick(10.0, 0.05)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peers", required=True, help="a Python that has torch and pythae")
-    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--peers", help="a Python that has torch and pythae")
+    smoke.add_argument(parser)
+    parser.add_argument("--minutes", type=float, default=MINUTES)
     given = parser.parse_args()
-    images = keras_vae.data.load_mnist()
+    if not (given.peers or given.smoke):
+        parser.error("--peers is needed: a Python that has torch and pythae")
+    images = smoke.load_mnist()
     test = keras_vae.data.binarize(images.x_test, 0)
     data = pathlib.Path(os.environ.get("KERAS_VAE_DATA", "")) / "mnist.npz"
     contenders = {
@@ -52,7 +56,7 @@ def main():
         path = pathlib.Path(folder) / "mnist.npz"
         np.savez(path, train=images.x_train.astype("float32"), test=test.astype("float32"))
         for name, (python, script, *words) in contenders.items():
-            if name in rows:
+            if name in rows or python is None:
                 continue
             rows[name] = run(
                 python, script, str(path), str(given.minutes), str(SAMPLES), *words
@@ -68,7 +72,7 @@ def main():
                 "machine": machine(),
                 "results": rows,
             }
-            RESULTS.write_text(json.dumps(report, indent=2) + "\n")
+            smoke.write(RESULTS, report)
 
 
 if __name__ == "__main__":

@@ -26,23 +26,26 @@ import tempfile
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+import smoke
 from facts import machine, sha256, versions
-from speed import HERE, run, spread
+from speed import run, spread
 
 import keras_vae
 
-RESULTS = HERE / "results" / "costs.json"
+RESULTS = smoke.RESULTS / "costs.json"
 PLACES = ("tf.data", "folder", "file")
-ROUNDS = {"data": 5, "scaling": 3, "memory": 1}
-SIZES = {
+ROUNDS = {"data": smoke.pick(5, 1), "scaling": smoke.pick(3, 1), "memory": 1}
+NLL_SAMPLES = smoke.pick("5000", "5")
+ALL_SIZES = {
     "examples": (3_840, 7_680, 15_360, 30_720, 61_440),
     "latents": (2, 64, 128, 256, 512),
     "samples": (1, 4, 8, 16, 32),
 }
+SIZES = smoke.pick(ALL_SIZES, {"examples": (128, 256)})
 
 
 def data(given):
-    images = (255 * keras_vae.data.load_mnist().x_train).round().astype("uint8")
+    images = (255 * smoke.load_mnist().x_train).round().astype("uint8")
     with tempfile.TemporaryDirectory(dir=given.scratch) as folder:
         places = {"memory": "images.npy", "tf.data": "images.npy", "folder": "png"}
         places["file"] = "large.npy"
@@ -109,6 +112,7 @@ def scaling(given):
             "line": {"start": round(float(start), 4), "slope": float(f"{slope:.4g}")},
             "r_squared": round(float(1 - missed / np.var(seconds)), 5),
         }
+        smoke.write(RESULTS, table, complete=False)
     draw(table)
     return table
 
@@ -117,7 +121,9 @@ def draw(table):
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 3), layout="constrained")
-    for axes, (what, row) in zip(figure.subplots(1, 3), table.items(), strict=True):
+    for axes, (what, row) in zip(
+        figure.subplots(1, len(table), squeeze=False)[0], table.items(), strict=True
+    ):
         sizes = np.array([int(size) for size in row["seconds"]])
         for size, each in zip(sizes, row["seconds"].values(), strict=True):
             axes.plot([size, size], [each["lowest"], each["highest"]], color="C0")
@@ -125,27 +131,30 @@ def draw(table):
         axes.plot(sizes, row["line"]["start"] + row["line"]["slope"] * sizes, color="C1")
         axes.set(xlabel=what, ylabel="seconds of an epoch", ylim=(0, None))
         axes.set_title(f"R² {row['r_squared']:.4f}", fontsize="medium")
-    figure.savefig(HERE / "results" / "scaling.png", dpi=100)
+    figure.savefig(RESULTS.parent / "scaling.png", dpi=100)
 
 
 def memory(given):
     peers = given.peers
-    if peers is None:
+    if peers is None and not given.smoke:
         raise SystemExit("--peers names a Python that has torch and pythae")
-    bits = keras_vae.data.binarize(keras_vae.data.load_mnist().x_test, 0)
+    bits = keras_vae.data.binarize(smoke.load_mnist().x_test, 0)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "bits.npy"
         np.save(path, bits.astype("float32"))
         size = ("mnist", "128", "1")
         training = {
             "keras_vae": run(sys.executable, "keras_vae_fit.py", *size),
-            "torch.compile": run(peers, "torch_loop.py", *size, "tuned", "compiled"),
-            "pythae": run(peers, "pythae_trainer.py", *size),
         }
         nll = {
-            "keras_vae": run(sys.executable, "keras_vae_nll.py", str(path), "1000", "5000"),
-            "pythae": run(peers, "pythae_nll.py", str(path), "100", "5000"),
+            "keras_vae": run(
+                sys.executable, "keras_vae_nll.py", str(path), "1000", NLL_SAMPLES
+            ),
         }
+        if peers:
+            training["torch.compile"] = run(peers, "torch_loop.py", *size, "tuned", "compiled")
+            training["pythae"] = run(peers, "pythae_trainer.py", *size)
+            nll["pythae"] = run(peers, "pythae_nll.py", str(path), "100", NLL_SAMPLES)
     return {
         "training": {who: rounded(outcome["memory_mb"]) for who, outcome in training.items()},
         "log p(x)": {who: round(outcome["peak_memory_mb"]) for who, outcome in nll.items()},
@@ -165,8 +174,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study", choices=STUDIES)
     parser.add_argument("--peers", help="a Python that has torch and pythae")
-    parser.add_argument("--gigabytes", type=float, default=20.0)
-    parser.add_argument("--places", nargs="+", default=PLACES, choices=PLACES)
+    parser.add_argument("--gigabytes", type=float, default=smoke.pick(20.0, 0.001))
+    parser.add_argument(
+        "--places", nargs="+", default=smoke.pick(PLACES, PLACES[:0]), choices=PLACES
+    )
+    smoke.add_argument(parser)
     parser.add_argument("--scratch", help="a folder with so much room")
     given = parser.parse_args()
     path = pathlib.Path(os.environ.get("KERAS_VAE_DATA", "")) / "mnist.npz"
@@ -184,7 +196,7 @@ def main():
         "versions": versions(),
         "results": table,
     }
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    smoke.write(RESULTS, results)
     print(json.dumps(table, indent=2))
 
 

@@ -42,6 +42,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+import smoke
 from facts import machine, sha256, versions
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
@@ -55,14 +56,13 @@ from keras_vae.likelihoods import NegativeBinomial, Poisson, ZeroInflatedNegativ
 
 HERE = pathlib.Path(__file__).parent
 DATA = pathlib.Path(os.environ.get("KERAS_VAE_DATA", ""))
-CELLS = HERE.parent / "output" / "counts.jsonl"
-RESULTS = HERE / "results" / "counts.json"
+CELLS, RESULTS = smoke.OUTPUT / "counts.jsonl", smoke.RESULTS / "counts.json"
 FILES = {
     "pbmc": "pbmc68k_reduced_counts.npz",
     "brain": "mouse_brain_10k_x_1000_counts.npz",
 }
-HELD_OUT, LATENTS, SAMPLES = {"pbmc": 0.2, "brain": 0.1}, 10, 200
-EPOCHS, PATIENCE, BATCH = 1_000, 20, 64
+HELD_OUT, LATENTS, SAMPLES = {"pbmc": 0.2, "brain": 0.1}, 10, smoke.pick(200, 5)
+EPOCHS, PATIENCE, BATCH = smoke.pick(1_000, 1), 20, 64
 OURS = {
     "Poisson": Poisson,
     "NegativeBinomial": NegativeBinomial,
@@ -91,6 +91,8 @@ def split(name, seed):
             x = np.zeros(arrays["shape"], "float32")
             rows = np.repeat(np.arange(len(x)), np.diff(arrays["indptr"]))
             x[rows, arrays["indices"]] = arrays["data"]
+    x = x[smoke.pick(slice(None), (slice(None, None, 5), slice(40)))]
+    types = types if types is None else types[:: smoke.pick(1, 5)]
     order = np.random.default_rng(seed).permutation(len(x))
     count = round(HELD_OUT[name] * len(x))
     test, train = order[:count], order[count:]
@@ -178,7 +180,7 @@ def measure(table, contender, seed, python):
 
 def measured(options):
     """All cells, those of earlier runs among them."""
-    CELLS.parent.mkdir(exist_ok=True)
+    CELLS.parent.mkdir(parents=True, exist_ok=True)
     lines = CELLS.read_text().splitlines() if CELLS.exists() else []
     cells = {(c["table"], c["contender"], c["seed"]): c for c in map(json.loads, lines)}
     wanted = itertools.product(options.tables, options.seeds, options.contenders)
@@ -228,14 +230,24 @@ def by_measure(contenders):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scvi", required=True, help="a Python that has scvi-tools")
-    parser.add_argument("--tables", nargs="+", default=list(FILES), choices=FILES)
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--contenders", nargs="+", default=CONTENDERS, choices=CONTENDERS)
+    parser.add_argument("--scvi", help="a Python that has scvi-tools")
+    smoke.add_argument(parser)
+    parser.add_argument(
+        "--tables", nargs="+", default=smoke.pick(list(FILES), ["pbmc"]), choices=FILES
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=smoke.pick([0, 1, 2], [0]))
+    parser.add_argument(
+        "--contenders",
+        nargs="+",
+        default=smoke.pick(CONTENDERS, (*CONTENDERS[:2], "PCA")),
+        choices=CONTENDERS,
+    )
     options = parser.parse_args()
+    if options.scvi is None and any(c.startswith("scvi") for c in options.contenders):
+        parser.error("--scvi is needed: a Python that has scvi-tools")
     cells = measured(options)
     theirs = [cell["versions"] for cell in cells.values() if "versions" in cell]
-    shapes = {table: split(table, 0)[:2] for table in FILES}
+    shapes = {table: split(table, 0)[:2] for table in options.tables}
     results = {
         "command": "python benchmarks/counts.py --scvi PYTHON",
         "protocol": __doc__,
@@ -251,10 +263,10 @@ def main():
                 "cells x genes of the first seed": [list(x.shape) for x in shapes[table]],
                 **by_measure(summary(cells, table)),
             }
-            for table in FILES
+            for table in options.tables
         },
     }
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    smoke.write(RESULTS, results)
 
 
 if __name__ == "__main__":

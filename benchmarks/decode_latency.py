@@ -9,7 +9,7 @@ and cut at the other end, so that they compute as much, but not the same.
 """
 
 import argparse
-import json
+import itertools
 import os
 import pathlib
 import statistics
@@ -22,14 +22,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import onnxruntime
+import smoke
 import tensorflow as tf
 from facts import versions
 
 import keras_vae
 from keras_vae import exporters, likelihoods, networks, posteriors
 
-RESULTS = pathlib.Path(__file__).parent / "results" / "decode_latency.json"
-BATCHES, ROUNDS, SECONDS, DIM, THREADS = (1, 64, 1024), 5, 0.3, 32, 2
+RESULTS = smoke.RESULTS / "decode_latency.json"
+BATCHES, ROUNDS = smoke.pick((1, 64, 1024), (1,)), smoke.pick(5, 1)
+SECONDS, DIM, THREADS = smoke.pick(0.3, 0.01), 32, 2
 
 TORCH_EXPORT = """
 import sys
@@ -158,9 +160,10 @@ def milliseconds(function, z):
 def main():
     parser = argparse.ArgumentParser(description="Latency of decoders.")
     parser.add_argument("--torch", help="a Python with torch and onnx")
+    smoke.add_argument(parser)
     torch_python = parser.parse_args().torch
     table = {}
-    for kind, vae in models():
+    for kind, vae in itertools.islice(models(), smoke.pick(None, 1)):
         with tempfile.TemporaryDirectory() as folder:
             runners = contenders(vae, folder, kind, torch_python)
             for rows in BATCHES:
@@ -180,13 +183,14 @@ def main():
                     }
                     print(kind, rows, name, cells[name], flush=True)
                 table[f"{kind}, batch {rows}"] = cells
+                smoke.write(RESULTS, table, complete=False)
     report = {
         "command": "python benchmarks/decode_latency.py [--torch PYTHON]",
         "threads": THREADS,
         "results": table,
         "versions": versions("onnxruntime"),
     }
-    RESULTS.write_text(json.dumps(report, indent=2) + "\n")
+    smoke.write(RESULTS, report)
 
 
 if __name__ == "__main__":

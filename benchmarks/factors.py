@@ -7,15 +7,15 @@ the library's is one run. Results go to `results/factors.json`.
 """
 
 import argparse
-import json
 import pathlib
 import tempfile
 
 import numpy as np
+import smoke
 from facts import versions
 from rich.console import Console
 from rich.table import Table
-from speed import HERE, make_peers, run
+from speed import make_peers, run
 
 from keras_vae.evaluation.factors.scores import _all_scores
 
@@ -26,7 +26,9 @@ PEERS = (
     "scikit-learn",
     "six",
 )
-SIZES, EXAMPLES, SEEDS = (4, 3, 5), 3_000, 5
+SIZES, EXAMPLES, SEEDS = (4, 3, 5), smoke.pick(3_000, 200), smoke.pick(5, 2)
+
+RESULTS = smoke.RESULTS / "factors.json"
 
 
 def made(rng):
@@ -51,27 +53,31 @@ def made(rng):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", help="a Python that has disentanglement_lib")
+    smoke.add_argument(parser)
     given = parser.parse_args()
     arrays = made(np.random.default_rng(0))
     with tempfile.TemporaryDirectory() as folder:
-        python = given.peers or make_peers(pathlib.Path(folder) / "peers", PEERS)
+        python = given.peers
+        if python is None and not given.smoke:
+            python = make_peers(pathlib.Path(folder) / "peers", PEERS)
         path = pathlib.Path(folder) / "codes.npz"
         np.savez(path, **arrays)
-        theirs = run(python, "disentanglement_lib_scores.py", str(path))
+        theirs = run(python, "disentanglement_lib_scores.py", str(path)) if python else {}
     factors = arrays.pop("factors")
     table = Table("codes", "score", "ours", "spread", "disentanglement_lib")
     results = {}
     for name, codes in arrays.items():
         each = [_all_scores(codes, factors, seed) for seed in range(SEEDS)]
-        for score, other in theirs[name].items():
+        for score, other in theirs.get(name, dict.fromkeys(each[0])).items():
             values = [found[score] for found in each]
             row = {
                 "ours": round(float(np.mean(values)), 4),
                 "spread": round(float(np.std(values, ddof=1)), 4),
-                "disentanglement_lib": round(other, 4),
+                "disentanglement_lib": None if other is None else round(other, 4),
             }
             results.setdefault(name, {})[score] = row
             table.add_row(name, score, *map(str, row.values()))
+        smoke.write(RESULTS, results, complete=False)
     report = {
         "command": "python benchmarks/factors.py",
         "protocol": __doc__,
@@ -79,7 +85,7 @@ def main():
         "versions": {**versions(), "disentanglement_lib": "1.5"},
         "results": results,
     }
-    (HERE / "results" / "factors.json").write_text(json.dumps(report, indent=2) + "\n")
+    smoke.write(RESULTS, report)
     Console().print(table)
 
 

@@ -49,6 +49,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+import smoke
 import tensorflow as tf
 from facts import machine, sha256, versions
 from sklearn.decomposition import PCA
@@ -66,7 +67,7 @@ from keras_vae import (
 
 HERE = pathlib.Path(__file__).parent
 DATA = pathlib.Path(os.environ.get("KERAS_VAE_DATA", ""))
-RESULTS, OUTPUT = HERE / "results" / "images.json", HERE.parent / "output"
+RESULTS, OUTPUT = smoke.RESULTS / "images.json", smoke.OUTPUT
 SMALL = 150_000  # bytes of a picture
 SEED, LATENTS, BATCH, RATE, COPIES = 0, 32, 100, 2e-3, 4
 
@@ -84,12 +85,18 @@ CANDIDATES = {
     "MLP, beta 0.1, warped": Candidate(0.1, warped=True),
 }
 EPOCHS = {"choose": 4, "mnist": 15, "nats": 15, "fashion": 8, "frey": 400, "cifar": 25}
+EPOCHS = smoke.pick(EPOCHS, dict.fromkeys(EPOCHS, 1))
+SAMPLES = smoke.pick(100, 5)
+
+
+#: Rows that a smoke run takes of each array.
+ROWS = {"x_train": 200, "y_train": 200, "x_test": 50, "y_test": 50, "x": 140}
 
 
 def levels(name):
     """Arrays of a file; images `[examples, height, width, channels]` in 8 bits."""
     with np.load(DATA / name, allow_pickle=False) as arrays:
-        found = {key: arrays[key] for key in arrays.files}
+        found = {key: smoke.few(arrays[key], ROWS[key]) for key in arrays.files if key in ROWS}
     return {key: x[..., None] if x.ndim == 3 else x for key, x in found.items()}
 
 
@@ -163,7 +170,7 @@ def pythae_codes(candidate, x_train, x_test, epochs, peers):
     keras.utils.set_random_seed(SEED)
     seen = x_train[None, ..., 0]
     if candidate.warped:
-        parts = np.split(unit(x_train), len(x_train) // 1_000)
+        parts = np.split(unit(x_train), max(1, len(x_train) // 1_000))
         copies = [np.concatenate([warp(part) for part in parts]) for _ in range(COPIES)]
         seen = np.round(255 * np.stack(copies)[..., 0]).astype("uint8")
     with tempfile.TemporaryDirectory() as folder:
@@ -222,7 +229,7 @@ def sheet(vae, name):
     path = plots.samples(vae, path=OUTPUT / f"images_{name}.png", seed=SEED)
     if path.stat().st_size < SMALL:
         path = path.replace(RESULTS.parent / path.name)
-    return {"sheet": str(path.relative_to(HERE.parent))}
+    return {"sheet": str(path if smoke.SMOKE else path.relative_to(HERE.parent))}
 
 
 def chosen(library):
@@ -235,7 +242,8 @@ def chosen(library):
 
 def choose(peers):
     x, y = (levels("mnist.npz")[key] for key in ("x_train", "y_train"))
-    train_rows, held_out = slice(50_000), slice(50_000, None)
+    count = smoke.pick(50_000, 150)
+    train_rows, held_out = slice(count), slice(count, None)
 
     def cell(codes, candidate):
         epochs = EPOCHS["choose"]
@@ -265,7 +273,7 @@ def mnist(peers):
         data = keras_vae.data.dynamic_binarization(unit(x), BATCH, SEED)
         train(vae, data, len(x), EPOCHS["nats"])
         test = keras_vae.data.binarize(unit(x_test), SEED)[:2_000]
-        return {**nats(vae, test, 500), **sheet(vae, "mnist")}
+        return {**nats(vae, test, 5 * SAMPLES), **sheet(vae, "mnist")}
 
     cells = {
         "probe, PCA": functools.partial(components, x, y, x_test, y_test),
@@ -287,7 +295,10 @@ def fashion(peers):
         encoder, decoder = networks.MLP([512, 512]), networks.MLP([512, 512])
         model = build(x.shape[1:], encoder, decoder, likelihood)
         train(model, first, len(x), EPOCHS["fashion"], rate=1e-3)
-        found = {**sheet(model, "fashion"), **in_bits(nats(model, second[:2_000], 100), 784)}
+        found = {
+            **sheet(model, "fashion"),
+            **in_bits(nats(model, second[:2_000], SAMPLES), 784),
+        }
         return {**found, **probed(model.encode(first), y, model.encode(second), y_test)}
 
     return {
@@ -299,7 +310,7 @@ def fashion(peers):
 def frey(peers):
     x = levels("frey_faces.npz")["x"]
     order = np.random.default_rng(SEED).permutation(len(x))
-    parts = [x[rows] for rows in np.split(order, [1_565, 1_765])]
+    parts = [x[rows] for rows in np.split(order, smoke.pick([1_565, 1_765], [100, 120]))]
 
     def cell(likelihood, dense, name):
         spread = functools.partial(keras_vae.data.dequantize, seed=SEED) if dense else unit
@@ -309,7 +320,9 @@ def frey(peers):
         options = {"validation_data": second, "batch_size": 50, "rate": 1e-3}
         stop = callbacks.EarlyStopping(patience=40)
         train(model, first, len(first), EPOCHS["frey"], callbacks=[stop], **options)
-        found = in_bits(nats(model, test, 500), x[0].size, np.log(256) if dense else 0.0)
+        found = in_bits(
+            nats(model, test, 5 * SAMPLES), x[0].size, np.log(256) if dense else 0.0
+        )
         return {**found, **sheet(model, f"frey_{name}")}
 
     def normal(scale):
@@ -336,7 +349,7 @@ def cifar(peers):
         model = build(x.shape[1:], encoder, decoder, likelihood, latents=128)
         train(model, x, len(x), EPOCHS["cifar"], batch_size=50, rate=1e-3)
         found = sheet(model, "cifar")
-        return {**found, **in_bits(nats(model, x_test, 100, batch_size=50), x[0].size)}
+        return {**found, **in_bits(nats(model, x_test, SAMPLES, batch_size=50), x[0].size)}
 
     return {"DiscretizedLogistic(5)": vae}
 
@@ -369,13 +382,14 @@ def record(name, file, cell, found):
         "versions": versions("scikit-learn"),
         "results": {**cells, cell: found},
     }
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    smoke.write(RESULTS, results)
 
 
 def main():
     parser = argparse.ArgumentParser(description="Images: codes, nats, bits and samples.")
     parser.add_argument("study", choices=STUDIES)
     parser.add_argument("--peers", help="a Python that has pythae and torch")
+    smoke.add_argument(parser)
     options = parser.parse_args()
     study, file = STUDIES[options.study]
     if not (DATA / file).exists():

@@ -36,6 +36,7 @@ import keras
 import numpy as np
 import sklearn
 import sklearn.datasets
+import smoke
 import tensorflow as tf
 from facts import machine, versions
 from sklearn.ensemble import ExtraTreesRegressor
@@ -46,11 +47,12 @@ from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
 import keras_vae
 from keras_vae.likelihoods import Categorical, Columns, StudentT
 
-ROWS, SEEDS, MISSING = 2_000, (0, 1, 2), (30, 10, 50)
-EPOCHS, UPDATES, BATCH = 300, 4_000, 64
-SAMPLES, IMPUTATION_SAMPLES = 20, 1_000
+ROWS, SEEDS, MISSING = smoke.pick(2_000, 60), smoke.pick((0, 1, 2), (0,)), (30, 10, 50)
+EPOCHS, UPDATES, BATCH = 300, smoke.pick(4_000, 2), 64
+SAMPLES, IMPUTATION_SAMPLES = smoke.pick((20, 1_000), (2, 5))
+TREES = smoke.pick(50, 2)
 METHODS = ("importance", "metropolis", "pseudo_gibbs")
-CELLS = pathlib.Path(__file__).parent.parent / "output" / "imputation.jsonl"
+CELLS = smoke.OUTPUT / "imputation.jsonl"
 TABLES = ("wine", "breast_cancer", "breastw", "vowels", "pendigits", "satellite")
 
 
@@ -121,7 +123,7 @@ def with_sklearn(imputer):
 
 
 def trees(seed):
-    forest = ExtraTreesRegressor(50, max_features="sqrt", random_state=seed)
+    forest = ExtraTreesRegressor(TREES, max_features="sqrt", random_state=seed)
     return IterativeImputer(forest, max_iter=5, random_state=seed)
 
 
@@ -153,7 +155,7 @@ def measure(imputer, name, seed, missing):
 
 def measured(options, imputers):
     """Figures of all cells, those of earlier runs among them."""
-    CELLS.parent.mkdir(exist_ok=True)
+    CELLS.parent.mkdir(parents=True, exist_ok=True)
     lines = CELLS.read_text().splitlines() if CELLS.exists() else []
     found = {tuple(key): figures for key, figures in map(json.loads, lines)}
     cells = itertools.product(options.seeds, options.tables, imputers)
@@ -185,7 +187,10 @@ def summary(cells, options, imputers):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tables", nargs="+", default=TABLES, choices=TABLES)
+    parser.add_argument(
+        "--tables", nargs="+", default=TABLES[: smoke.pick(None, 1)], choices=TABLES
+    )
+    smoke.add_argument(parser)
     parser.add_argument("--method", default=METHODS[0], choices=METHODS)
     parser.add_argument("--missing", type=int, default=MISSING[0], choices=MISSING)
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
@@ -208,8 +213,7 @@ def main():
     }
     name = "imputation" if options.missing == MISSING[0] else f"imputation_{options.missing}"
     name += "" if options.method == METHODS[0] else f"_{options.method}"
-    path = pathlib.Path(__file__).parent / "results" / f"{name}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
+    smoke.write(smoke.RESULTS / f"{name}.json", result)
 
 
 if __name__ == "__main__":

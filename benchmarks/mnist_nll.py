@@ -8,12 +8,11 @@ importance samples on one fixed binarisation of the 10,000 test images.
 
 import argparse
 import hashlib
-import json
-import pathlib
 import time
 
 import keras
 import numpy as np
+import smoke
 from facts import machine, versions
 
 import keras_vae
@@ -23,7 +22,9 @@ OBJECTIVES = {
     "ELBO": keras_vae.objectives.ELBO,
     "IWAE(5)": lambda: keras_vae.objectives.IWAE(samples=5),
 }
-BATCH, SEED, SAMPLES = 50, 0, 500
+BATCH, SEED, SAMPLES = 50, 0, smoke.pick(500, 5)
+
+RESULTS = smoke.RESULTS / "mnist_nll.json"
 
 
 def train_and_measure(name, epochs, x_train, x_test):
@@ -60,14 +61,16 @@ def train_and_measure(name, epochs, x_train, x_test):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=smoke.pick(60, 1))
+    smoke.add_argument(parser)
     options = parser.parse_args()
-    images = keras_vae.data.load_mnist()
+    images = smoke.load_mnist()
     x_test = keras_vae.data.binarize(images.x_test, SEED)
     rows = {}
     for name in OBJECTIVES:
         rows[name] = train_and_measure(name, options.epochs, images.x_train, x_test)
         print(name, rows[name])
+        smoke.write(RESULTS, rows, complete=False)
     result = {
         "command": f"python benchmarks/mnist_nll.py --epochs {options.epochs}",
         "protocol": __doc__,
@@ -80,8 +83,7 @@ def main():
         "versions": versions(),
         "rows": rows,
     }
-    path = pathlib.Path(__file__).parent / "results" / "mnist_nll.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
+    smoke.write(RESULTS, result)
 
 
 if __name__ == "__main__":

@@ -19,19 +19,29 @@ import tempfile
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+import smoke
 from facts import machine, sha256
-from speed import HERE, run, spread
+from speed import run, spread
 
 import keras_vae
 
-SUBSET, ALL, SAMPLES, ROUNDS = 100, 10_000, 5_000, 5
+RESULTS = smoke.RESULTS / "nll.json"
+SUBSET, ALL = smoke.pick((100, 10_000), (4, 8))
+SAMPLES, ROUNDS = smoke.pick((5_000, 5), (5, 1))
+
+# In place of what a smoke run leaves out.
+NO_PEER = {"samples_per_second": float("inf"), "batch_size": None, "versions": {}}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peers", required=True, help="a Python that has torch and pythae")
-    peers = parser.parse_args().peers
-    bits = keras_vae.data.binarize(keras_vae.data.load_mnist().x_test, 0)
+    parser.add_argument("--peers", help="a Python that has torch and pythae")
+    smoke.add_argument(parser)
+    given = parser.parse_args()
+    peers = given.peers
+    if not (peers or given.smoke):
+        parser.error("--peers is needed: a Python that has torch and pythae")
+    bits = keras_vae.data.binarize(smoke.load_mnist().x_test, 0)
     ours, theirs = [], []
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "bits.npy"
@@ -39,7 +49,8 @@ def main():
         for _ in range(ROUNDS):
             sizes = (str(path), str(SUBSET), str(SAMPLES))
             ours.append(run(sys.executable, "keras_vae_nll.py", *sizes))
-            theirs.append(run(peers, "pythae_nll.py", *sizes))
+            theirs.append(run(peers, "pythae_nll.py", *sizes) if peers else NO_PEER)
+            smoke.write(RESULTS, {"ours": ours, "theirs": theirs}, complete=False)
         whole = run(sys.executable, "keras_vae_nll.py", str(path), str(ALL), str(SAMPLES))
     rates = [[each["samples_per_second"] for each in of] for of in (ours, theirs)]
     ratios = [a / b for a, b in zip(*rates, strict=True)]
@@ -65,7 +76,7 @@ def main():
         "machine": machine(),
         "versions": {**whole["versions"], **theirs[0]["versions"]},
     }
-    (HERE / "results" / "nll.json").write_text(json.dumps(result, indent=2) + "\n")
+    smoke.write(RESULTS, result)
     print(json.dumps(result, indent=2))
 
 

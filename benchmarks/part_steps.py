@@ -13,20 +13,21 @@ is what is left of the ratio without them.
 
 import argparse
 import json
-import pathlib
 import statistics
 import time
 
 import keras
 import numpy as np
+import smoke
 import tensorflow as tf
 from facts import versions
 
 import keras_vae
 from keras_vae import flows, likelihoods, networks, numerics, objectives, posteriors, priors
 
-RESULTS = pathlib.Path(__file__).parent / "results" / "part_steps.json"
-DIM, BATCH, STEPS, ROUNDS, SEED = 32, 128, 40, 9, 0
+RESULTS = smoke.RESULTS / "part_steps.json"
+DIM, BATCH, SEED = 32, 128, 0
+STEPS, ROUNDS = smoke.pick((40, 9), (2, 1))
 NORMAL = posteriors.DiagonalNormal
 
 
@@ -163,7 +164,7 @@ def main():
     plain = model()
     seconds(plain, plain_data)
     table = {}
-    for name, parts in CONTENDERS.items():
+    for name, parts in list(CONTENDERS.items())[:: smoke.pick(1, 20)]:
         vae = model(**parts)
         if isinstance(vae.objective, objectives.TCVAE):
             vae = model(objective=lambda: objectives.TCVAE(6.0, data_size=len(bits)))
@@ -175,6 +176,7 @@ def main():
             "ratio_to_plain": round(statistics.median(own / base for own, base in pairs), 2),
         }
         print(name, table[name], flush=True)
+        smoke.write(RESULTS, table, complete=False)
         keras.backend.clear_session()
     report = {
         "command": "python benchmarks/part_steps.py",
@@ -185,7 +187,7 @@ def main():
         "seed": SEED,
         "versions": versions(),
     }
-    RESULTS.write_text(json.dumps(report, indent=2) + "\n")
+    smoke.write(RESULTS, report)
 
 
 def alone(vae, slot):
@@ -248,7 +250,7 @@ def add_alone():
         row["own_milliseconds"] = round(more, 3)
         row["ratio_beyond"] = round(row["ratio_to_plain"] - more / base, 2)
         print(name, row, flush=True)
-    RESULTS.write_text(json.dumps(report, indent=2) + "\n")
+    smoke.write(RESULTS, report)
 
 
 KEY = numerics.key_from_seed(SEED)
@@ -256,6 +258,7 @@ KEY = numerics.key_from_seed(SEED)
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--alone", action="store_true")
+    smoke.add_argument(parser)
     if parser.parse_args().alone:
         add_alone()
     else:

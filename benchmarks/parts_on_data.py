@@ -23,6 +23,7 @@ import time
 
 import keras
 import numpy as np
+import smoke
 import tensorflow as tf
 from facts import sha256, versions
 
@@ -30,15 +31,17 @@ import keras_vae
 from keras_vae import likelihoods, networks, objectives, posteriors, priors, schedules
 
 DATA = pathlib.Path(os.environ.get("KERAS_VAE_DATA", ""))
-RESULTS = pathlib.Path(__file__).parent / "results" / "parts_on_data.json"
+RESULTS = smoke.RESULTS / "parts_on_data.json"
 SEED = 0
 
 
 def trained(x, *, epochs, batch_size=100, rate=1e-3, condition=None, **parts):
     """A model after so many epochs; x is an array, or a function of the batch size."""
     keras.utils.set_random_seed(SEED)
+    epochs = smoke.pick(epochs, 1)
+    x = x if callable(x) else smoke.few(x, 200)
     vae = keras_vae.VAE(**parts)
-    examples = 60_000 if callable(x) else len(x)
+    examples = smoke.pick(60_000, 600) if callable(x) else len(x)
     steps = epochs * (examples // batch_size)
     decay = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.1)
     vae.compile(keras.optimizers.Adam(decay), steps_per_execution=50)
@@ -53,6 +56,10 @@ def trained(x, *, epochs, batch_size=100, rate=1e-3, condition=None, **parts):
 
 def nats(vae, x, samples, **options):
     """Mean negative log-likelihood of held-out examples, and its standard error."""
+    x, samples = smoke.few(x, 20), smoke.pick(samples, 5)
+    options = {
+        name: smoke.few(v, 20) if name == "condition" else v for name, v in options.items()
+    }
     values = -vae.log_marginal(x, samples=samples, seed=SEED, **options)
     error = values.std() / len(values) ** 0.5
     return {"nats": round(float(values.mean()), 2), "standard_error": round(float(error), 2)}
@@ -89,6 +96,7 @@ def counts():
         group = "counts" if likelihood.given is None else f"counts, given {likelihood.given}"
         found = {**nats(vae, test, 200), "training_seconds": seconds}
         table.setdefault(group, {})[name] = found
+        smoke.write(RESULTS, table, complete=False)
     table["data"] = {"cells": list(map(len, (train, test))), "genes": x.shape[1]}
     return table
 
@@ -122,14 +130,16 @@ def pixels():
         score = nats(vae, held_out, 50, batch_size=50)
         bits = (score["nats"] + log_levels * test[0].size) / per_dimension
         table[name] = {"bits_per_dimension": round(bits, 3), "training_seconds": seconds}
+        smoke.write(RESULTS, table, complete=False)
     return table
 
 
 def bits_of_mnist():
     """A function batch size -> dynamic bits, the labels, and fixed bits of the test images."""
     with np.load(DATA / "mnist.npz") as file:
-        grey, labels = file["x_train"].astype("float32")[..., None] / 255, file["y_train"]
-        grey_test = file["x_test"].astype("float32")[..., None] / 255
+        grey, labels = (smoke.few(file[k], 600) for k in ("x_train", "y_train"))
+        grey = grey.astype("float32")[..., None] / 255
+        grey_test = smoke.few(file["x_test"], 100).astype("float32")[..., None] / 255
         labels_test = file["y_test"]
     test = keras_vae.data.binarize(grey_test, SEED)
 
@@ -147,6 +157,7 @@ def of_mnist(table, contenders, *, epochs, samples=500, of_all):
         table[name] = {**nats(vae, test, samples), "training_seconds": seconds}
         active = keras_vae.evaluation.active_units(vae, test)
         table[name]["active_units"] = int(active.sum())
+        smoke.write(RESULTS, table, complete=False)
     return table
 
 
@@ -162,7 +173,7 @@ def learned_priors():
     contenders = {
         "StandardNormal": {"prior": priors.StandardNormal()},
         "NormalMixture(100)": {"prior": priors.NormalMixture(components=100)},
-        "VampPrior(500)": {"prior": priors.VampPrior(components=500)},
+        "VampPrior(500)": {"prior": priors.VampPrior(components=smoke.pick(500, 5))},
         "Flow": {"prior": priors.Flow()},
     }
     return of_mnist({"epochs": 30}, contenders, epochs=30, of_all=wide)
@@ -213,6 +224,7 @@ def conditional():
         )
         score = nats(vae, test, 500, condition=labels_test)
         table[f"IWAE({samples})"] = {**score, "training_seconds": seconds}
+        smoke.write(RESULTS, table, complete=False)
     return table
 
 
@@ -228,6 +240,7 @@ STUDIES = {
 def main():
     parser = argparse.ArgumentParser(description="Parts on real data.")
     parser.add_argument("study", choices=STUDIES)
+    smoke.add_argument(parser)
     name = parser.parse_args().study
     study, file = STUDIES[name]
     if not (DATA / file).exists():
@@ -240,7 +253,7 @@ def main():
         "versions": versions(),
         "results": study(),
     }
-    RESULTS.write_text(json.dumps(report, indent=2) + "\n")
+    smoke.write(RESULTS, report)
     print(json.dumps(report[name], indent=2))
 
 

@@ -6,24 +6,29 @@
 `results/rate_distortion.json` and `.png`.
 """
 
-import json
+import argparse
 import os
 import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
+import smoke
 from facts import sha256, versions
 
 import keras_vae
 from keras_vae import evaluation, likelihoods, networks, objectives, plots, posteriors
 
-RESULTS = pathlib.Path(__file__).parent / "results" / "rate_distortion.json"
-BETAS, EPOCHS, SEED = (0.1, 0.3, 0.6, 1.0, 2.0, 4.0, 10.0), 10, 0
+RESULTS = smoke.RESULTS / "rate_distortion.json"
+BETAS = smoke.pick((0.1, 0.3, 0.6, 1.0, 2.0, 4.0, 10.0), (0.1, 1.0))
+EPOCHS, SEED = smoke.pick(10, 1), 0
 
 
 def main():
-    images = keras_vae.data.load_mnist()
+    parser = argparse.ArgumentParser(description=__doc__)
+    smoke.add_argument(parser)
+    parser.parse_args()
+    images = smoke.load_mnist()
     train, test = (keras_vae.data.binarize(x, SEED) for x in (images.x_train, images.x_test))
     points, table = {}, {}
     for beta in BETAS:
@@ -42,6 +47,7 @@ def main():
         found = points[beta] = evaluation.rate_distortion(vae, test, seed=SEED)
         table[str(beta)] = {name: round(nats, 2) for name, nats in found._asdict().items()}
         print(beta, found)
+        smoke.write(RESULTS, table, complete=False)
     plots.rate_distortion(points, path=RESULTS.with_suffix(".png"))
     path = pathlib.Path(os.environ.get("KERAS_VAE_DATA", "")) / "mnist.npz"
     result = {
@@ -52,8 +58,7 @@ def main():
         "versions": versions(),
         "nats_by_beta": table,
     }
-    text = json.dumps(result, indent=2) + "\n"
-    RESULTS.write_text(text)
+    smoke.write(RESULTS, result)
 
 
 if __name__ == "__main__":

@@ -31,10 +31,12 @@ import urllib.request
 
 import facts
 import numpy as np
+import smoke
 
 HERE = pathlib.Path(__file__).parent
 REQUIREMENTS = ["nvidia-pytriton==0.7.0", "onnxruntime==1.32.0"]
 REQUESTS, CLIENTS, BATCH_SIZES, SEED = 100_000, 8, (1, 4, 16, 64), 0
+EPOCHS = smoke.pick(5, 1)
 MODEL, PROTOCOLS, POOL = "decoder", ("http", "grpc"), 4_096
 # Of the output's largest absolute value.
 TOLERANCE = 1e-5
@@ -135,7 +137,7 @@ def make_decoder(folder):
         seed=SEED,
     )
     vae.compile(keras.optimizers.Adam(1e-3))
-    vae.fit(x, epochs=5, verbose=0)
+    vae.fit(x, epochs=EPOCHS, verbose=0)
     manifest = export_onnx(vae, folder, signatures=["decode"])
     (decode,) = signatures.signatures_of(vae, ["decode"])
     rows = np.random.default_rng(SEED).integers(len(x), size=POOL)
@@ -345,13 +347,32 @@ def soak(python, folder, path, requests, clients):
     return rows, memory, version
 
 
+def answers_without_server():
+    """Compare what a server would be given with Keras, in ONNX Runtime and without Triton."""
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        session = onnxruntime.InferenceSession(make_decoder(folder))
+        with np.load(folder / "pool.npz") as pool:
+            found = session.run(["x"], {"z": pool["input/z"]})[0]
+            error = error_of(found, pool["output/x"], np.abs(pool["output/x"]).max())
+    print(f"Without --environment no server was started. Largest error: {error:.2g}.")
+    if error > TOLERANCE:
+        raise SystemExit(f"The largest error is above {TOLERANCE}.")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=REQUESTS)
     parser.add_argument("--clients", type=int, default=CLIENTS)
     parser.add_argument("--python", default="/usr/bin/python3", help="to make it from")
     parser.add_argument("--environment", type=pathlib.Path, help="Triton's, new or existing")
+    smoke.add_argument(parser)
     options = parser.parse_args()
+    if options.smoke and options.environment is None:
+        answers_without_server()
+        return
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -376,8 +397,8 @@ def main():
     }
     print(json.dumps(result, indent=2))
     if options.requests >= REQUESTS:
-        path = HERE / "results" / "serving_soak.json"
-        path.write_text(json.dumps(result, indent=2) + "\n")
+        path = smoke.RESULTS / "serving_soak.json"
+        smoke.write(path, result)
     if result["wrong"]:
         raise SystemExit(f"{result['wrong']} answers were wrong.")
 

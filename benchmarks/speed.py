@@ -20,6 +20,7 @@ import tempfile
 import time
 import venv
 
+import smoke
 from facts import machine
 from rich.console import Console
 from rich.progress import track
@@ -43,6 +44,9 @@ CONTENDERS = {
     "conv 128, oneDNN": (OURS, "conv", "128", "onednn"),
     "conv 128, torch.compile, tuned": (TORCH, "conv", "128", "tuned", "compiled"),
 }
+# A smoke run starts a process for each of these only.
+if smoke.SMOKE:
+    CONTENDERS = {n: CONTENDERS[n] for n in ("mlp 128", "mlp 128, keras.io form")}
 # Figure -> its goal, and which rate is divided by which.
 RATIOS = {
     "fit / torch.compile tuned, batch 128": (1.15, "mlp 128", "mlp 128, torch.compile, tuned"),
@@ -76,6 +80,8 @@ LIMITS = {
     "matrix products of the decoder / step of IWAE(50) (>= 1/1.4)": (0.714, "iwae"),
     "matrix products of the decoder / NLL(5000)": (0.6, "nll"),
 }
+if smoke.SMOKE:
+    LIMITS = {n: limit for n, limit in LIMITS.items() if "step, batch" in n}
 # Figure -> its goal in seconds, and whose first step.
 FIRST_STEPS = {
     "seconds to the first step, mlp": (3.0, "mlp 128"),
@@ -162,7 +168,7 @@ def limits():
     figures = {
         name: {
             "goal": goal,
-            "rounds": measured["rounds"],
+            "rounds": measured[of]["rounds"],
             **{key: round(measured[of][which], 3) for key, which in keys.items()},
         }
         for name, (goal, of) in LIMITS.items()
@@ -182,16 +188,18 @@ def spread(values):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", help="a Python that has torch and pythae")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=smoke.pick(5, 1))
     parser.add_argument("--only", default="", help="how the names of contenders begin")
+    smoke.add_argument(parser)
     options = parser.parse_args()
     rounds = options.rounds
     rates = {name: [] for name in CONTENDERS if name.startswith(options.only)}
+    path = smoke.RESULTS / "speed.json"
     versions = {}
     first_steps = {name: [] for _, name in FIRST_STEPS.values() if name in rates}
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        peers = options.peers or make_peers(folder)
+        peers = options.peers or (None if options.smoke else make_peers(folder))
 
         def contender(name):
             script, net, batch, *words = CONTENDERS[name]
@@ -210,6 +218,7 @@ def main():
         for _ in track(range(rounds), "rounds"):
             for name, turn in turns.items():
                 rates[name].append(turn()["examples_per_second"])
+            smoke.write(path, {"rates": rates, "first_steps": first_steps}, complete=False)
     figures = {}
     for name, (goal, first, second) in RATIOS.items():
         if not {first, second} <= rates.keys():
@@ -224,7 +233,6 @@ def main():
         "figures": figures,
         "examples_per_second": {name: spread(each) for name, each in rates.items()},
     }
-    path = HERE / "results" / "speed.json"
     if options.only:
         earlier = json.loads(path.read_text())
         for key in ("figures", "examples_per_second"):
@@ -232,11 +240,12 @@ def main():
         again = {*earlier.get("measured_anew", []), options.only}
         report = {**earlier, **report, "measured_anew": sorted(again)}
     else:
+        smoke.write(path, report, complete=False)
         of_limits, of_imports = limits(), spread(imports(rounds))
         figures.update(of_limits.pop("figures"))
         figures["import keras_vae / its dependencies"] = {"goal": 1.1, **of_imports}
         report.update(limits=of_limits, machine=machine(), versions=versions)
-    path.write_text(json.dumps(report, indent=2) + "\n")
+    smoke.write(path, report)
     table = Table("figure", "goal", "median", "lowest", "highest")
     for name, figure in figures.items():
         table.add_row(

@@ -7,30 +7,36 @@ folder named by KERAS_VAE_DATA. The pages of all seeds lie in `/output/spread`; 
 report is there already is not trained again. Results go to `results/spread.json`.
 """
 
+import argparse
 import importlib.util
 import json
 import os
 import pathlib
-import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+import smoke
 from facts import sha256, versions
 
 import keras_vae
 from keras_vae import evaluation, likelihoods, networks, objectives, posteriors
 
-ROOT = pathlib.Path(__file__).parents[1]
 DATA = pathlib.Path(os.environ["KERAS_VAE_DATA"])
-RESULTS = ROOT / "benchmarks" / "results" / "spread.json"
-SEEDS = (0, 1, 2)
+RESULTS = smoke.RESULTS / "spread.json"
+SEEDS, EPOCHS = (
+    smoke.pick((0, 1, 2), (0, 1)),
+    smoke.pick({"mnist": 20, "dsprites": 15}, {"mnist": 1, "dsprites": 1}),
+)
+
+# Images of dSprites.
+TRAINED, TESTED = smoke.pick((60_000, 5_000), (256, 300))
 
 
 def mnist():
     """784-500-500-20, one draw of the bits, 20 epochs."""
-    images = keras_vae.data.load_mnist()
+    images = smoke.load_mnist()
     x_train = keras_vae.data.binarize(images.x_train, 0)
     x_test = keras_vae.data.binarize(images.x_test, 0)
 
@@ -44,7 +50,16 @@ def mnist():
             seed=seed,
         )
 
-    return make, x_train, x_test, {"labels": images.y_test}, {"epochs": 20, "batch_size": 128}
+    return (
+        make,
+        x_train,
+        x_test,
+        {"labels": images.y_test},
+        {
+            "epochs": EPOCHS["mnist"],
+            "batch_size": 128,
+        },
+    )
 
 
 def dsprites():
@@ -52,7 +67,7 @@ def dsprites():
     spec = importlib.util.spec_from_file_location("dsprites_gen", DATA / "dsprites_gen.py")
     generator = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generator)
-    factors = np.random.default_rng(0).permutation(generator.all_classes())[:65_000]
+    factors = np.random.default_rng(0).permutation(generator.all_classes())[: TRAINED + TESTED]
     x = generator.render(factors).astype("float32")[..., None]
 
     def make(seed):
@@ -66,8 +81,17 @@ def dsprites():
             seed=seed,
         )
 
-    options = {"factors": factors[60_000:], "labels": factors[60_000:, 0]}
-    return make, x[:60_000], x[60_000:], options, {"epochs": 15, "batch_size": 256}
+    options = {"factors": factors[TRAINED:], "labels": factors[TRAINED:, 0]}
+    return (
+        make,
+        x[:TRAINED],
+        x[TRAINED:],
+        options,
+        {
+            "epochs": EPOCHS["dsprites"],
+            "batch_size": 256,
+        },
+    )
 
 
 STUDIES = {"mnist": (mnist, "mnist.npz"), "dsprites": (dsprites, "dsprites_gen.py")}
@@ -78,7 +102,7 @@ def main(name):
     make, x_train, x_test, options, training = study()
     reports = []
     for seed in SEEDS:
-        folder = ROOT / "output" / "spread" / f"{name}_{seed}"
+        folder = smoke.OUTPUT / "spread" / f"{name}_{seed}"
         if not (folder / "report.json").exists():
             keras.utils.set_random_seed(seed)
             vae = make(seed)
@@ -109,9 +133,12 @@ def main(name):
         "versions": versions(),
         "results": table,
     }
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    smoke.write(RESULTS, results)
     print(json.dumps(table, indent=2))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study", choices=STUDIES)
+    smoke.add_argument(parser)
+    main(parser.parse_args().study)

@@ -48,6 +48,7 @@ import pandas as pd
 import scipy.stats
 import sklearn
 import sklearn.datasets
+import smoke
 import tensorflow as tf
 from facts import machine, sha256, versions
 from sklearn.covariance import LedoitWolf
@@ -63,12 +64,11 @@ from keras_vae import data, likelihoods, presets, priors, samplers
 
 HERE = pathlib.Path(__file__).parent
 FILE = pathlib.Path(os.environ.get("KERAS_VAE_DATA", "")) / "adbench_shared10.npz"
-CELLS = HERE.parent / "output" / "synthetic_rows.jsonl"
-RESULTS = HERE / "results" / "synthetic_rows.json"
+CELLS, RESULTS = smoke.OUTPUT / "synthetic_rows.jsonl", smoke.RESULTS / "synthetic_rows.json"
 SKLEARN = ("wine", "breast_cancer", "digits")
 TABLES = (*SKLEARN, "breastw", "satellite", "campaign", "annthyroid", "shuttle")
-ROWS, SEEDS, LABEL = 3_000, (0, 1, 2), "label"
-UPDATES, EPOCH, PATIENCE = 6_000, 100, 10
+ROWS, SEEDS, LABEL = 3_000, smoke.pick((0, 1, 2), (0,)), "label"
+UPDATES, EPOCH, PATIENCE = *smoke.pick((6_000, 100), (2, 2)), 10
 MEASURES = ("roc_auc", "accuracy")
 
 
@@ -252,7 +252,7 @@ def scores(rows, test, seed):
 
 def measured(makers, options):
     """All cells, those of earlier runs among them."""
-    CELLS.parent.mkdir(exist_ok=True)
+    CELLS.parent.mkdir(parents=True, exist_ok=True)
     lines = CELLS.read_text().splitlines() if CELLS.exists() else []
     cells = {tuple(key): found for key, found in map(json.loads, lines)}
     study = "choose" if options.choose else "test"
@@ -310,7 +310,10 @@ def table_of(cells, makers, options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--choose", action="store_true")
-    parser.add_argument("--tables", nargs="+", default=TABLES, choices=TABLES)
+    parser.add_argument(
+        "--tables", nargs="+", default=TABLES[: smoke.pick(None, 1)], choices=TABLES
+    )
+    smoke.add_argument(parser)
     parser.add_argument("--seeds", nargs="+", type=int, default=None)
     parser.add_argument("--candidates", nargs="+", default=CANDIDATES)
     options = parser.parse_args()
@@ -338,7 +341,7 @@ def main():
         "versions": versions("scikit-learn"),
         "results": found,
     }
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    smoke.write(RESULTS, results)
     print(json.dumps(found["points"], indent=2))
 
 

@@ -41,6 +41,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+import smoke
 import tensorflow as tf
 from facts import machine, sha256, versions
 
@@ -51,15 +52,16 @@ from keras_vae.objectives import ELBO
 from keras_vae.schedules import Cyclical, LinearWarmup
 
 DATA = pathlib.Path(os.environ.get("KERAS_VAE_DATA", ""))
-RESULTS = pathlib.Path(__file__).parent / "results" / "text.json"
+RESULTS = smoke.RESULTS / "text.json"
 UNITS, LATENTS, BATCH, RATE, SEED = 128, 16, 128, 3e-3, 0
-DRAWS, SCORED, SAMPLES = 2_000, 500, 50
+DRAWS, SCORED, SAMPLES = smoke.pick((2_000, 500, 50), (50, 6, 2))
 FILES = {
     "names": "names.txt",
     "molecules": "moses_smiles/train.smi.gz",
     "sentences": "tinyshakespeare.txt",
 }
 UPDATES = {"names": 1_500, "molecules": 1_000, "sentences": 700}
+UPDATES = smoke.pick(UPDATES, dict.fromkeys(UPDATES, 8))
 
 
 def load(study):
@@ -70,7 +72,7 @@ def load(study):
     if study == "sentences":
         options = {"length": 24, "vocabulary_size": 1_000, "skip_bad": True}
         return data.from_text(path, "subword", seed=SEED, **options)
-    return data.from_text(path, seed=SEED)
+    return data.from_text(smoke.pick(path, path.read_text().splitlines()[:200]), seed=SEED)
 
 
 def decoder_of(source, word_dropout):
@@ -237,12 +239,13 @@ def store(study, name, cell):
             "results": cells,
         }
     )
-    RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    smoke.write(RESULTS, results)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study", choices=FILES)
+    smoke.add_argument(parser)
     study = parser.parse_args().study
     source, updates = load(study), UPDATES[study]
     print(source, f"{len(source.schema.vocabulary)} tokens", flush=True)

@@ -12,6 +12,7 @@ examples, of which the last four are timed; reading a folder counts to the first
 """
 
 import json
+import os
 import sys
 import threading
 import time
@@ -24,7 +25,8 @@ from resident import own_mb
 import keras_vae
 from keras_vae import data, likelihoods, networks, posteriors, preprocessors
 
-BATCH, PASS, PASSES = 128, 60_000, 5
+SMOKE = bool(os.environ.get("KERAS_VAE_SMOKE"))
+BATCH, PASS, PASSES = 128, 256 if SMOKE else 60_000, 3 if SMOKE else 5
 where, path = sys.argv[1:]
 
 

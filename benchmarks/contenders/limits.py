@@ -11,6 +11,7 @@ Products are run in a loop inside one graph, by TensorFlow and by XLA; the faste
 
 import itertools
 import json
+import os
 import statistics
 import sys
 import time
@@ -21,7 +22,9 @@ import tensorflow as tf
 
 import keras_vae
 
-ROUNDS = 5
+SMOKE = bool(os.environ.get("KERAS_VAE_SMOKE"))
+ROUNDS, SECONDS, STEPS = (1, 0.01, 2) if SMOKE else (5, 0.5, 469)
+SAMPLES = 50 if SMOKE else 5_000
 
 
 def products(sizes, rows, *, backward, data=False):
@@ -52,7 +55,9 @@ def products(sizes, rows, *, backward, data=False):
             parallel_iterations=1,
         )[1]
 
-    count = max(3, int(0.5 / (2e-11 * rows * sum(a * b for a, b in itertools.pairwise(sizes)))))
+    count = max(
+        3, int(SECONDS / (2e-11 * rows * sum(a * b for a, b in itertools.pairwise(sizes))))
+    )
     both = [tf.function(loop, jit_compile=xla, autograph=False) for xla in (False, True)]
     for function in both:
         function(tf.constant(2))
@@ -148,18 +153,18 @@ def step():
     of_encoder = products([784, 512, 20], 128, backward=True, data=True)
     of_decoder = products([10, 512, 784], 128, backward=True)
     # As many steps as an epoch of MNIST has.
-    return compared(steps_of(model([512], 10), 128, 469), added(of_encoder, of_decoder))
+    return compared(steps_of(model([512], 10), 128, STEPS), added(of_encoder, of_decoder))
 
 
 def iwae():
     objective = keras_vae.objectives.IWAE(samples=50)
     of_decoder = products([50, 200, 200, 784], 20 * 50, backward=True)
-    return compared(steps_of(model([200, 200], 50, objective), 20, 40), of_decoder)
+    return compared(steps_of(model([200, 200], 50, objective), 20, min(STEPS, 40)), of_decoder)
 
 
 def nll():
     of_decoder = products([50, 200, 200, 784], 4096, backward=False)
-    return compared(samples_of(model([200, 200], 50), 128, 5000), of_decoder, scale=4096)
+    return compared(samples_of(model([200, 200], 50), 128, SAMPLES), of_decoder, scale=4096)
 
 
 if __name__ == "__main__":

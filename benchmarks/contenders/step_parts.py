@@ -12,11 +12,11 @@ import time
 import keras
 import numpy as np
 import tensorflow as tf
-from limits import ROUNDS, model, products, steps_of
+from limits import ROUNDS, STEPS, model, products, steps_of
 
 from keras_vae.models.loop import Loop
 
-BATCH, STEPS = 128, 469
+BATCH = 128
 
 
 def loop_alone(optimizer):

@@ -16,6 +16,7 @@ not touch.
 
 import ctypes
 import json
+import os
 import sys
 import time
 
@@ -35,6 +36,8 @@ ALL_EPOCHS = 1 + TURNS * (1 + TIMED)
 # Of `mlockall`: what is mapped, what will be, and only what was touched.
 MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT = 1, 2, 4
 SHAPE, HIDDEN, LATENT, EXAMPLES = NETS[NAME].values()
+if os.environ.get("KERAS_VAE_SMOKE"):
+    EXAMPLES = 2 * BATCH
 
 
 def bits():

@@ -11,18 +11,18 @@ which the paper leaves none out.
 
 import argparse
 import importlib.util
-import pathlib
 
 import keras
 import ladder
 import numpy as np
+import smoke
 import tensorflow as tf
 
 from keras_vae import VAE, evaluation, likelihoods, networks, objectives, posteriors
 
 NAME = "beta-TCVAE, dSprites"
 FILE = "dsprites_gen.py"
-ALL, BATCH, MEASURED, EPOCHS = 737_280, 1_000, 10_000, 50
+ALL, BATCH, MEASURED, EPOCHS = 737_280, *smoke.pick((1_000, 10_000, 50), (50, 100, 1))
 
 
 def images(count):
@@ -59,10 +59,11 @@ def batches(x):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=ALL)
+    parser.add_argument("--images", type=int, default=smoke.pick(ALL, 200))
+    smoke.add_argument(parser)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     given = parser.parse_args()
-    folder = pathlib.Path(ladder.ROOT, "output", "ladder", f"beta-TCVAE {given.images}")
+    folder = smoke.OUTPUT / "ladder" / f"beta-TCVAE {given.images}"
     folder.mkdir(parents=True, exist_ok=True)
 
     x = images(given.images)

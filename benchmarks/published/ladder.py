@@ -32,11 +32,14 @@ from keras_vae import evaluation
 
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path.append(str(ROOT / "benchmarks"))
-from facts import sha256, versions  # noqa: E402 (of the folder above)
+import smoke  # noqa: E402 (of the folder above)
+from facts import sha256, versions  # noqa: E402
 
-RESULTS = ROOT / "benchmarks" / "results" / "ladder.json"
-SEED, HELD_OUT = 0, 10_000
+RESULTS = smoke.RESULTS / "ladder.json"
+SEED, HELD_OUT = 0, smoke.pick(10_000, 100)
 FILE = pathlib.Path(sys.argv[0]).name
+# Training images of a smoke run, those held out among them.
+IMAGES = 700
 # What the name of a row with a schedule of its own ends with.
 SHORT = ", short"
 # Of --short. Muon makes the updates of matrices orthogonal, at Adam's rate for the rest.
@@ -97,11 +100,14 @@ def run(recipe, make, optimizer, begin=None):
     parser.add_argument("--batch-size", type=int, default=recipe.batch_size)
     parser.add_argument("--rate", type=float, default=1e-3, help="highest, with --short")
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default="Adam", help="of --short")
+    smoke.add_argument(parser)
     given = parser.parse_known_args()[0]
     if given.short:
         recipe = shortened(recipe, given, begin)
         optimizer = rise_and_fall(OPTIMIZERS[given.optimizer], given.rate, given.short)
-    epochs = given.epochs or recipe.epochs
+    if given.smoke:
+        recipe = dataclasses.replace(recipe, samples=5)
+    epochs = given.epochs or smoke.pick(recipe.epochs, 1)
     folder = folder_of(recipe)
     folder.mkdir(parents=True, exist_ok=True)
     best, curve = folder / "best.keras", folder / "curve.csv"
@@ -112,7 +118,7 @@ def run(recipe, make, optimizer, begin=None):
     mode, best_of = ("max", max) if recipe.chosen_by == "val_elbo" else ("min", min)
     known = [float(row[recipe.chosen_by]) for row in rows_of(curve)]
     if recipe.binarisation == "dynamic":
-        grey = keras_vae.data.load_mnist().x_train
+        grey = smoke.load_mnist(IMAGES).x_train
         x = keras_vae.data.dynamic_binarization(
             grey[:-HELD_OUT], recipe.batch_size, SEED, first_epoch=len(known)
         )
@@ -178,7 +184,7 @@ def run(recipe, make, optimizer, begin=None):
 
 def static_bits():
     """MNIST drawn once: to train on, held out, and for the test."""
-    images = keras_vae.data.load_mnist()
+    images = smoke.load_mnist(IMAGES)
     parts = {
         "test": images.x_test,
         "val": images.x_train[-HELD_OUT:],
@@ -192,7 +198,7 @@ def static_bits():
 
 def folder_of(recipe):
     """Where checkpoints and the curve of a recipe lie."""
-    return ROOT / "output" / "ladder" / recipe.name
+    return smoke.OUTPUT / "ladder" / recipe.name
 
 
 def shortened(recipe, given, begin):
@@ -234,7 +240,7 @@ def write(name, row, file="mnist.npz"):
         "data": sha256(data_file(file)),
         "versions": versions(),
     }
-    RESULTS.write_text(json.dumps(ladder, indent=2) + "\n")
+    smoke.write(RESULTS, ladder)
 
 
 def rise_and_fall(make, rate, epochs):

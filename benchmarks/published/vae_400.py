@@ -20,16 +20,18 @@ RECIPE = ladder.Recipe(
 )
 
 
-def make(updates):
+def make(updates, seed=ladder.SEED, posterior=None):
     return keras_vae.VAE(
         networks.MLP([400]),
         networks.MLP([400]),
-        posteriors.DiagonalNormal(40),
+        posteriors.DiagonalNormal(40) if posterior is None else posterior,
         likelihood=likelihoods.Bernoulli(),
         event_shape=(28, 28, 1),
-        seed=ladder.SEED,
+        seed=seed,
     )
 
 
+SCHEDULE = (1e-4, 10**-0.2, [200, 350, 420, 460, 480])
+
 if __name__ == "__main__":
-    ladder.run(RECIPE, make, ladder.stepwise(1e-4, 10**-0.2, [200, 350, 420, 460, 480]))
+    ladder.run(RECIPE, make, ladder.stepwise(*SCHEDULE))

@@ -14,11 +14,14 @@ from vae_400 import RECIPE
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peers", required=True)
-    parser.add_argument("--epochs", type=int, default=RECIPE.epochs)
+    parser.add_argument("--peers")
+    ladder.smoke.add_argument(parser)
+    parser.add_argument("--epochs", type=int, default=ladder.smoke.pick(RECIPE.epochs, 1))
     given = parser.parse_args()
+    if not (given.peers or given.smoke):
+        parser.error("--peers is needed: a Python that has torch and pythae")
     name = f"{RECIPE.name}, by pythae on the same bits"
-    folder = ladder.ROOT / "output" / "ladder" / name
+    folder = ladder.smoke.OUTPUT / "ladder" / name
     folder.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(
         folder / "bits.npz",
@@ -27,6 +30,9 @@ def main():
             for part, bits in ladder.static_bits().items()
         },
     )
+    if given.peers is None:
+        print("Without --peers nothing is trained.")
+        return
     sizes = (str(given.epochs), str(RECIPE.samples))
     found = run(given.peers, "pythae_vae_400.py", str(folder), *sizes)
     losses = np.array(found["losses"])
