@@ -14,7 +14,7 @@ when it is left alone (the seed is in the results); imports are over by then:
 `leftovers` are hidden folders and locks that are there after the next run. A full disk is a
 tmpfs with 4 KiB left (root alone can mount one): what was there, the exit code and the lines
 that a user sees. Results go to `results/faults.json`, written after each row; `--smoke` kills
-twice each.
+one `vae.save`, or what `--only` names.
 """
 
 import argparse
@@ -28,6 +28,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+import smoke
 from facts import machine, versions
 from fault_runs import TABLE, data, errors, loaded, make_model, state, table
 from forks import asked, duration, ended, forked, killed, leftovers, started
@@ -38,7 +39,6 @@ from keras_vae.cli import app, fitting
 from keras_vae.core.locks import locked
 from keras_vae.exporters import staging
 
-HERE = pathlib.Path(__file__).parent
 SEED, KILLS = 0, 20
 EPOCHS = 100
 
@@ -299,11 +299,13 @@ STUDIES = {
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--smoke", action="store_true", help="two kills each")
-    parser.add_argument("--only", nargs="+", choices=list(STUDIES), default=list(STUDIES))
-    parser.add_argument("--out", default=str(HERE / "results" / "faults.json"))
+    smoke.add_argument(parser)
+    parser.add_argument(
+        "--only", nargs="+", choices=list(STUDIES), default=smoke.pick(list(STUDIES), ["save"])
+    )
+    parser.add_argument("--out", default=str(smoke.RESULTS / "faults.json"))
     given = parser.parse_args()
-    kills = 2 if given.smoke else KILLS
+    kills = 1 if given.smoke else KILLS
     for name in given.only:
         rng = np.random.default_rng([SEED, list(STUDIES).index(name)])
         study = Study(pathlib.Path(given.out), kills, rng)

@@ -186,9 +186,11 @@ def test_a_kill_leaves_the_old_or_the_new(exported, tmp_path):
     command = [sys.executable, "-c", _EXPORTING, tmp_path / "vae.keras", tmp_path / "out"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
         assert child.stdout.readline() == b"ready\n"
-        while not list((tmp_path / "out").glob(".export-*/1/saved_model.pb")):
+        written = (tmp_path / "out").glob
+        while not list(written(".*.writing-*/**/saved_model.pb")) and child.poll() is None:
             time.sleep(0.01)
+        assert child.poll() is None, "it ended before it was killed"
         child.kill()
     after = contents(tmp_path / "out")
     # What it was writing is there, aside; what was there is whole.
-    assert {k: v for k, v in after.items() if not k.startswith(".export-")} == before
+    assert {k: v for k, v in after.items() if ".writing-" not in k} == before
