@@ -104,7 +104,9 @@ def train_torch(python, seed, epochs, folder, samples):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", help="a Python that has torch; without, `torch` is left out")
-    parser.add_argument("--forms", nargs="+", choices=FORMS, default=FORMS)
+    parser.add_argument(
+        "--forms", nargs="+", choices=FORMS, default=smoke.pick(FORMS, FORMS[4:])
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=smoke.pick([0, 1, 2], [0]))
     parser.add_argument("--epochs", type=int, default=smoke.pick(60, 1))
     smoke.add_argument(parser)

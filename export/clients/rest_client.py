@@ -19,17 +19,11 @@ import numpy as np
 
 # NumPy has no bfloat16: float32 holds its values.
 DTYPES = {"DT_FLOAT": "f4", "DT_DOUBLE": "f8", "DT_HALF": "f2", "DT_BFLOAT16": "f4"}
-DTYPES |= {"DT_INT8": "i1", "DT_INT16": "i2", "DT_INT32": "i4", "DT_INT64": "i8"}
-DTYPES |= {"DT_UINT8": "u1", "DT_UINT16": "u2", "DT_UINT32": "u4", "DT_UINT64": "u8"}
-DTYPES["DT_BOOL"] = "?"
+DTYPES |= {f"DT_INT{8 * size}": f"i{size}" for size in (1, 2, 4, 8)}
+DTYPES |= {f"DT_UINT{8 * size}": f"u{size}" for size in (1, 2, 4, 8)} | {"DT_BOOL": "?"}
 
 
-class ClientError(Exception):
-    """Why there is no answer."""
-
-
-def ask(url: str, body: dict | None = None) -> dict:
-    data = json.dumps(body).encode() if body else None
+def ask(url: str, data: bytes | None = None) -> dict:
     try:
         with urllib.request.urlopen(url, data, timeout=60) as answer:  # noqa: S310
             return json.load(answer)
@@ -39,47 +33,45 @@ def ask(url: str, body: dict | None = None) -> dict:
             said = json.loads(said)["error"]
         except (KeyError, TypeError, ValueError):  # A proxy's page.
             said = re.sub("<[^>]*>", " ", said)
-        raise ClientError(f"{url}: {error.code}: {said or error.reason}") from error
+        raise ValueError(f"{url}: {error.code}: {said or error.reason}") from error
     except (OSError, http.client.HTTPException) as error:
-        raise ClientError(f"{url}: no answer: {getattr(error, 'reason', error)}") from error
+        raise ValueError(f"{url}: no answer: {getattr(error, 'reason', error)}") from error
     except ValueError as error:
-        raise ClientError(f"{url}: no model server answers there: {error}") from error
+        raise ValueError(f"{url}: no model server answers there: {error}") from error
 
 
 def read(path: str) -> dict[str, np.ndarray]:
-    """Arrays of as many rows each."""
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     except (EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise ClientError(f"{path} is no .npz file of arrays: {error}") from error
+        raise ValueError(f"{path} is no .npz file of arrays: {error}") from error
     rows = {name: len(array) if array.ndim else 0 for name, array in arrays.items()}
     if not rows or min(rows.values()) == 0 or len(set(rows.values())) > 1:
-        raise ClientError(f"{path} must hold arrays of as many rows, at least one: {rows}")
+        raise ValueError(f"{path} must hold arrays of as many rows, at least one: {rows}")
     return arrays
 
 
 def output_dtypes(url: str, signature: str) -> dict[str, str]:
-    answer = ask(f"{url}/metadata")
     try:
-        found = answer["metadata"]["signature_def"]["signature_def"]
+        found = ask(f"{url}/metadata")["metadata"]["signature_def"]["signature_def"]
     except (KeyError, TypeError) as error:
-        raise ClientError(f"{url}/metadata: no model server answers there") from error
+        raise ValueError(f"{url}/metadata: no model server answers there") from error
     if signature not in found:
-        raise ClientError(f"no signature {signature!r}; there are {', '.join(sorted(found))}")
+        raise ValueError(f"no signature {signature!r}; there are {', '.join(sorted(found))}")
     dtypes = {name: info["dtype"] for name, info in found[signature]["outputs"].items()}
     for name, dtype in dtypes.items():
         if dtype not in DTYPES:
-            raise ClientError(f"output {name!r} is of {dtype}, which NumPy files do not hold")
+            raise ValueError(f"output {name!r} is of {dtype}, which NumPy files do not hold")
     return {name: DTYPES[dtype] for name, dtype in dtypes.items()}
 
 
 def predict(url: str, signature: str, arrays: dict, by_row: bool, dtypes: dict) -> dict:
     sent = {name: array.tolist() for name, array in arrays.items()}
     key, received = ("instances", "predictions") if by_row else ("inputs", "outputs")
-    if by_row:
-        sent = [dict(zip(sent, row)) for row in zip(*sent.values())]
-    answer = ask(f"{url}:predict", {"signature_name": signature, key: sent})
+    rows = [dict(zip(sent, row)) for row in zip(*sent.values())]
+    body = {"signature_name": signature, key: rows if by_row else sent}
+    answer = ask(f"{url}:predict", json.dumps(body).encode())
     try:
         answer = answer[received]
         columns = dict.fromkeys(dtypes, answer)  # A single output comes without its name.
@@ -87,7 +79,7 @@ def predict(url: str, signature: str, arrays: dict, by_row: bool, dtypes: dict) 
             columns = {n: [row[n] for row in answer] if by_row else answer[n] for n in dtypes}
         return {name: np.asarray(columns[name], dtype) for name, dtype in dtypes.items()}
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ClientError(f"{url}:predict: not the signature's outputs: {error}") from error
+        raise ValueError(f"{url}:predict: not the signature's outputs: {error}") from error
 
 
 def main() -> None:
@@ -102,19 +94,17 @@ def main() -> None:
     args = parser.parse_args()
     if args.batch < 1:
         parser.error("--batch must be at least 1")
-
     arrays = read(args.inputs)
     url = f"{args.server}/v1/models/{args.model}"
     dtypes = output_dtypes(url, args.signature)
-    answers = []
-    for start in range(0, len(next(iter(arrays.values()))), args.batch):
-        batch = {name: array[start : start + args.batch] for name, array in arrays.items()}
-        answers.append(predict(url, args.signature, batch, args.rows, dtypes))
+    starts = range(0, len(next(iter(arrays.values()))), args.batch)
+    batches = [{n: a[s : s + args.batch] for n, a in arrays.items()} for s in starts]
+    answers = [predict(url, args.signature, batch, args.rows, dtypes) for batch in batches]
     np.savez(args.outputs, **{k: np.concatenate([a[k] for a in answers]) for k in dtypes})
 
 
 if __name__ == "__main__":
     try:
         main()
-    except (ClientError, OSError, TypeError, ValueError) as error:
+    except (OSError, TypeError, ValueError) as error:
         raise SystemExit(" ".join(f"rest_client.py: {error}".split())) from None

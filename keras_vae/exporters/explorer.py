@@ -80,10 +80,11 @@ def check_explorable(model: VAE, options: Options) -> None:
             f"`labels` must name the {count} elements of the model's condition. "
             f"Received: {len(options.labels)} names."
         )
-    if options.data is not None and len(_split(options.data)[0]) < 2:
-        raise ValueError(
-            f"`data` must have at least two examples. Received: {len(_split(options.data)[0])}."
-        )
+    if options.data is not None:
+        x, condition = _split(options.data)
+        if len(x) < 2:
+            raise ValueError(f"`data` must have at least two examples. Received: {len(x)}.")
+        _label_numbers(model, condition, len(x))
     _kind(model, options)
 
 

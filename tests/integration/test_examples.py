@@ -125,7 +125,7 @@ def test_vectors(run_here):
     ("name", "printed", "written"),
     [
         ("tables", ["test elbo", "filled in", "malignant", "synthetic"], ["synthetic.csv"]),
-        ("counts", ["negative binomial", "Poisson", "latents", "latent"], []),
+        ("counts", ["log p", "latents", "latent"], []),
         ("series", ["test elbo", "anomaly score", "largest value"], ["scores.png"]),
         (
             "images",

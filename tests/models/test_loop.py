@@ -225,12 +225,18 @@ def test_runs_are_those_of_the_data_set(make_vae, digits, monkeypatch, shuffle):
     assert largest_difference(weights_of(ours), weights_of(streamed)) == 0
 
 
-@pytest.mark.parametrize("name", ["y", "sample_weight"])
-def test_what_a_data_set_cannot_be_given_with_is_refused(make_vae, digits, name):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("y", "`y` must be None where `x` gives batches"),
+        ("sample_weight", "`sample_weights?` should not be passed"),
+    ],
+)
+def test_what_a_data_set_cannot_be_given_with_is_refused(make_vae, digits, name, message):
     bits = keras_vae.data.dynamic_binarization(digits[:32], 16, seed=0)
     vae = make_vae()
     vae.compile("adam", jit_compile=True)
-    with pytest.raises(ValueError, match=f"`{name}s?` should not be passed"):
+    with pytest.raises(ValueError, match=message):
         vae.fit(bits, **{name: digits[:32]}, verbose=0)
 
 
