@@ -53,7 +53,7 @@ def write(path, report, *, complete=True):
 
     Args:
         path: Where the complete report goes.
-        report: What JSON can hold.
+        report: Content that JSON can hold.
         complete: Whether this is the complete report. One that still grows goes to
             `output/`, so that an error later loses nothing and no earlier result is replaced
             by a part of a new one.

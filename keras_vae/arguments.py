@@ -86,7 +86,7 @@ def plain_argument(name: str, value: Any, annotation: str) -> Any:
 
     Args:
         name: Name of the argument.
-        value: What was passed.
+        value: Value passed.
         annotation: Such as `"float | None"`. Only bools, floats and `None` are told apart;
             with anything else in it every value passes.
 
@@ -171,7 +171,7 @@ def require_shape(name: str, shape: Any, example: str) -> tuple[int, ...]:
 
     Args:
         name: Name of the argument.
-        shape: What was passed: a tuple, list, array of sizes or `tf.TensorShape`.
+        shape: Value passed: a tuple, list, array of sizes or `tf.TensorShape`.
         example: A shape that would do, for the message.
 
     Raises:

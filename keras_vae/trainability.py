@@ -91,7 +91,7 @@ def restore_trainability(root: keras.layers.Layer, trainability: Trainability) -
     """Train and freeze what `trainability_of` found so.
 
     Args:
-        root: Of the same architecture, built.
+        root: Model of the same architecture, built.
         trainability: From `trainability_of`.
     """
     frozen, weights = set(trainability.get("frozen", ())), trainability.get("weights", {})

@@ -66,7 +66,7 @@ class Composition:
         missing: Whether values are missing, in one row all.
         of_posterior: One of `OF_POSTERIOR`.
         of_likelihood: One of `OF_LIKELIHOOD`.
-        seed: Of weights, data and noise.
+        seed: Random seed of weights, data and noise.
     """
 
     posterior: Case

@@ -108,7 +108,7 @@ def publish(stage: Path, folder: Path, names: Sequence[str]) -> None:
     Args:
         stage: As from `staging`.
         folder: The same as there.
-        names: What to move; what is not in the stage is removed from the folder.
+        names: Files and folders to move; what is not in the stage is removed from the folder.
     """
     journal.publish(stage.parent, folder, names)
 

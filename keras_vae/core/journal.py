@@ -82,7 +82,7 @@ def _move(aside: Path, folder: Path, name: str, digest: str | None) -> None:
     Args:
         aside: As in `publish`.
         folder: As in `publish`.
-        name: Of the file or folder.
+        name: Name of the file or folder.
         digest: Hash of the new one, to be recognised by in place. `None`: it is not there.
     """
     new, old, there = aside / NEW / name, aside / _OLD / name, folder / name

@@ -44,8 +44,9 @@ def locked(path: Path, what: str, *, seconds: float = 0.0) -> Iterator[None]:
     """Hold the lock of a file or folder; others that ask for it wait or fail.
 
     Args:
-        path: What is to be changed. The lock is a hidden file beside it, removed at the end.
-        what: What would be disturbed, for the error: "export", "training".
+        path: File or folder to be changed. The lock is a hidden file beside it, removed at the
+            end.
+        what: Work that would be disturbed, for the error: "export", "training".
         seconds: How long to wait. Defaults to `0.0`.
 
     Raises:

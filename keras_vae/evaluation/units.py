@@ -23,7 +23,7 @@ class Unit(NamedTuple):
 
     Attributes:
         is_code: Whether minus log p is the length of a code for the data.
-        words: What nats and bits are those of.
+        words: Object that nats and bits are of.
     """
 
     is_code: bool

@@ -44,7 +44,7 @@ def check_dtype(what: str, dtype: str) -> None:
     """Raise a TypeError if files and clients cannot hold a dtype.
 
     Args:
-        what: What has it, as prose.
+        what: Holder, as prose.
         dtype: Such as `"float32"`.
     """
     if dtype not in DTYPES:

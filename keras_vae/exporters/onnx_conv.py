@@ -19,12 +19,12 @@ class _Axis(NamedTuple):
     """A transposed convolution along one axis; all but `before` as in the node.
 
     Attributes:
-        size: Of the input.
+        size: Size of the input.
         output: Size of the output.
         kernel: Taps of the kernel.
-        stride: Of the output, for each step of the input.
+        stride: Stride of the output, for each step of the input.
         dilation: Between taps.
-        before: What is cut off the start; `None`: as padding "SAME" has it.
+        before: Elements cut off the start; `None`: as padding "SAME" has it.
     """
 
     size: int

@@ -99,7 +99,7 @@ def write_variants(
 
     Args:
         kinds: Of `VARIANTS`.
-        signatures: What was exported.
+        signatures: Signatures that were exported.
         path: Signature -> its file in the stage.
         stage: Holds the export.
 

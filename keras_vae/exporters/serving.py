@@ -147,9 +147,9 @@ def answers_bytes(
     """Return the content of a file of answers, as `write_answers` describes it.
 
     Args:
-        signature: What was asked.
-        inputs: By name; all arrays have as many rows.
-        outputs: What was answered, by name.
+        signature: Signature that was asked.
+        inputs: Arrays by name; all arrays have as many rows.
+        outputs: Answers by name.
 
     Raises:
         TypeError: If an array is of a type that no manifest can have.

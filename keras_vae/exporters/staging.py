@@ -47,7 +47,7 @@ def check_replaceable(
     Args:
         folder: Where it is to go.
         names: Files and folders that it consists of.
-        known: What exporters wrote there, by path.
+        known: Files that exporters wrote there, by path.
     """
     taken = [path for name in names for path in foreign(folder, name, known)]
     if taken:
@@ -66,8 +66,8 @@ def foreign(folder: Path, name: str, known: Mapping[str, FileEntry]) -> list[str
 
     Args:
         folder: That of an export.
-        name: Of a file or folder in it.
-        known: What exporters wrote there, by path.
+        name: Name of a file or folder in it.
+        known: Files that exporters wrote there, by path.
     """
     start = folder / name
     if not os.path.lexists(start):
@@ -100,7 +100,7 @@ def publish(
     Args:
         stage: Holds the files.
         folder: Where they belong.
-        manifest: What is recorded of them.
+        manifest: Their record.
         names: Files and folders.
         overwrite: Whether to replace what is not ours.
     """

@@ -171,7 +171,7 @@ class CheckedRows:
 
     Args:
         name: Name of the argument, for messages.
-        array: What `check_array` returned.
+        array: Array as returned by `check_array`.
         wanted: What it must be.
     """
 

@@ -40,7 +40,7 @@ def compiled(function: Callable[..., Any], **options: Any) -> Any:
     it warn of retracing.
 
     Args:
-        function: What to compile.
+        function: Function to compile.
         **options: Of `tf.function`.
     """
     made = tf.function(function, **options)

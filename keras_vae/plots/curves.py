@@ -33,7 +33,7 @@ def learning_curves(history: Any, *, path: str | os.PathLike[str] | None = None)
     """Draw a picture of a training: each logged value over epochs, with its `val_` beside it.
 
     Args:
-        history: What `model.fit` returned, or name -> value of each epoch.
+        history: History returned by `model.fit`, or name -> value of each epoch.
         path: Where to write; the ending tells the format, such as `.png`. Defaults to `None`:
             the figure is returned, which notebooks show.
 

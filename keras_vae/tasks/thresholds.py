@@ -67,10 +67,10 @@ def threshold(
     of 500 to 3,000 scores (`benchmarks/intervals.py`).
 
     Args:
-        scores: Of normal examples that the model was not trained on, `[examples]`.
+        scores: Scores of normal examples that the model was not trained on, `[examples]`.
         rate: Share of normal examples above it. Defaults to `0.01`.
         tail: One of the above. Defaults to `"quantile"`.
-        confidence: Of the interval. Defaults to `0.95`.
+        confidence: Level of the interval. Defaults to `0.95`.
         seed: Not used: neither method draws. Kept for code that gives it.
 
     Raises:
@@ -167,7 +167,7 @@ def _posterior(
     """Excesses that are exceeded at this rate, over a grid of parameters, with their weights.
 
     Args:
-        excesses: Of the scores above the start of the tail.
+        excesses: Excesses of scores over the start of the tail.
         count: All scores.
         rate: Share of scores above the threshold.
         shape: An estimate, around which the grid lies.

@@ -91,7 +91,7 @@ def accuracy(
     Where all values to learn from are one, it tells that one: classifiers refuse these.
 
     Args:
-        classifier: Of scikit-learn.
+        classifier: Classifier of scikit-learn.
         codes: To train on, and to test on.
         values: The same.
     """

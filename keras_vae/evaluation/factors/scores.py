@@ -57,7 +57,7 @@ def disentanglement(
 
     Args:
         codes: Latents, `[examples, latent_dim]`.
-        factors: Which value each factor had, `[examples, factors]`: whole numbers, strings or
+        factors: Value of each factor, `[examples, factors]`: whole numbers, strings or
             booleans. Constant ones have no part in any score.
         repeats: Disjoint parts of the data, at random, that scores are computed on. Defaults to
             `5`.

@@ -42,7 +42,7 @@ class Likelihood:
         log_marginal: Estimates of log p(x), of events as preprocessed.
         rate_distortion: Of the ELBO.
         dimensions: Numbers in one event.
-        unit: What nats and bits are those of, such as `"of a code for x"`.
+        unit: Object that nats and bits are of, such as `"of a code for x"`.
     """
 
     log_marginal: LogMarginal
