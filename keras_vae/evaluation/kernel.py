@@ -112,9 +112,9 @@ class _Variances(NamedTuple):
     """Variances of the parts of kernel values, by Hoeffding's decomposition.
 
     Attributes:
-        real: Of the mean of a real row's kernel values among real less that among generated.
-        generated: The same of a generated row.
-        among_real: Of what is left of a kernel value without the means of its rows.
+        real: Variance over real rows: mean kernel value with real less that with generated.
+        generated: The same over generated rows.
+        among_real: Variance of kernel values without the means of their rows.
         among_generated: The same among generated ones.
         between: The same between real and generated ones.
     """

@@ -49,8 +49,8 @@ class LogMarginal:
         effective: How many of the samples, or chains, of each example count (Kish 1965).
         samples: How many there were.
         method: Such as `"importance sampling"`.
-        given: What of x itself the values are given, as in `Likelihood.given`: they are then
-            no log p(x) and do not compare with any. Defaults to `None`: nothing.
+        given: Part of x that the values are conditional on, as in `Likelihood.given`: they are
+            then no log p(x) and do not compare with any. Defaults to `None`: nothing.
     """
 
     values: np.ndarray

@@ -98,7 +98,7 @@ def write_variants(
     """Write smaller files beside those of an export, where they are smaller and near enough.
 
     Args:
-        kinds: Of `VARIANTS`.
+        kinds: Names from `VARIANTS`.
         signatures: Signatures that were exported.
         path: Signature -> its file in the stage.
         stage: Holds the export.

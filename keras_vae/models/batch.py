@@ -81,7 +81,7 @@ def first_fault(batch: Batch, outside: Outside, missing: bool) -> tf.Tensor:
 
     Args:
         batch: The batch.
-        outside: Which elements of a target are outside of the likelihood's support.
+        outside: Function that marks elements of a target outside of the likelihood's support.
         missing: Whether NaN is no fault of x.
 
     Returns:

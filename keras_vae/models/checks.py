@@ -95,7 +95,7 @@ def check_array(name: str, value: Any, wanted: Wanted, first: int = 0) -> Any:
     Args:
         name: Name of the argument, for messages.
         value: Array, tensor, or what `as_array` can make one of.
-        wanted: What it must be.
+        wanted: Requirements of the array.
         first: Number of its first row, for messages. Defaults to `0`.
 
     Returns:
@@ -172,7 +172,7 @@ class CheckedRows:
     Args:
         name: Name of the argument, for messages.
         array: Array as returned by `check_array`.
-        wanted: What it must be.
+        wanted: Requirements of the array.
     """
 
     def __init__(self, name: str, array: Any, wanted: Wanted) -> None:

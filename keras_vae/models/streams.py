@@ -27,7 +27,7 @@ def check_data(x: Any, y: Any, wanted: Wanted, prefix: str = "") -> tuple[Any, A
     Args:
         x: Arrays, a `tf.data.Dataset`, a `keras.utils.PyDataset` or a generator.
         y: Arrays or `None`.
-        wanted: What examples must be; the support counts for targets alone.
+        wanted: Requirements of examples; the support counts for targets alone.
         prefix: Put before `x` and `y` in messages.
 
     Returns:
@@ -180,7 +180,7 @@ def joined_batches(
     Args:
         name: Name of the argument, for messages.
         x: As in `data.containers.is_stream`.
-        wanted: What examples must be.
+        wanted: Requirements of examples.
         limit: Number of batches. Defaults to `None`: all.
 
     Raises:
