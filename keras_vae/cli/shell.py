@@ -230,8 +230,13 @@ def examples(model: VAE, source: str, skip_bad: bool = False) -> Read:
     return read
 
 
-def writer(model: VAE, out: str) -> Callable[[Any], Path]:
+def writer(model: VAE, out: str, like: Read | None = None) -> Callable[[Any], Path]:
     """What writes raw examples there, by the schema that the model keeps, or as an array.
+
+    Args:
+        model: Model that makes them.
+        out: As the option.
+        like: Examples that they are made from. Defaults to `None`: they are new.
 
     Raises:
         ValueError: If the path is no place for them: before anything is computed.
@@ -240,7 +245,7 @@ def writer(model: VAE, out: str) -> Callable[[Any], Path]:
 
     schema = _schema(model) or Schema()
     schema.checked(out)
-    return lambda x: schema.write(x, out)
+    return lambda x: schema.write(x, out, like)
 
 
 def _schema(model: VAE) -> Schema | None:

@@ -98,7 +98,7 @@ def score(
             options["reference"] = normal
         with progress(f"Scoring {len(read.x)} examples"):
             scores = tasks.anomaly_score(vae, read.x, condition=given, **options)
-            columns: dict[str, Any] = {"example": read.names, "score": scores}
+            columns = {**_identity(read), "score": scores}
             facts: dict[str, Any] = {}
             if rate is not None:
                 limit = tasks.threshold(tasks.anomaly_score(vae, normal, **options), rate=rate)
@@ -131,7 +131,7 @@ def embed(
         vae, read, given = _opened(data, model, condition, skip_bad, modules)
         with progress(f"Encoding {len(read.x)} examples"):
             codes = vae.encode(read.x, condition=given)
-        columns: dict[str, Any] = {"example": read.names}
+        columns = _identity(read)
         if read.labels is not None:
             columns["label"] = read.labels
         columns.update({f"z{index}": column for index, column in enumerate(codes.T)})
@@ -156,7 +156,7 @@ def reconstruct(
     """
     with one_line_errors(traceback):
         vae, read, given = _opened(data, model, condition, skip_bad, modules)
-        write = writer(vae, out)
+        write = writer(vae, out, read)
         with progress(f"Reconstructing {len(read.x)} examples"):
             found = vae.reconstruct(read.x, condition=given)
         show({"examples": len(found), "written": str(write(found))}, as_json)
@@ -188,7 +188,7 @@ def impute(
         from keras_vae import tasks
 
         vae, read, given = _opened(data, model, condition, skip_bad, modules)
-        write = writer(vae, out)
+        write = writer(vae, out, read)
         missing, whole = np.isnan(read.x), read.x
         if missing.any():
             method = "metropolis" if vae.missing is None else "importance"
@@ -296,6 +296,13 @@ def _opened(
     with progress(f"Reading {data}"):
         read = examples(vae, data, skip_bad)
     return vae, read, None if condition is None else array(condition, "--condition")
+
+
+def _identity(read: Read) -> dict[str, Any]:
+    """Columns that tell which example is which: position in DATA, name, ids."""
+    reserved = {"row": read.positions, "example": read.names}
+    ids = {name: values for name, values in read.ids.items() if name not in reserved}
+    return {**reserved, **ids}
 
 
 def _check_columns(out: str) -> None:

@@ -174,13 +174,15 @@ class AudioSchema(Schema):
         found = [spectrogram.from_decibels(block, *settings) for block in blocks]
         return rounded(FULL_SCALE * np.concatenate(found))
 
-    def write(self, x: np.ndarray, path: str | os.PathLike[str]) -> Path:
+    def write(
+        self, x: np.ndarray, path: str | os.PathLike[str], like: Read | None = None
+    ) -> Path:
         """Write clips: a folder of `.wav`, one `.wav` of all after each other, or `.npy`."""
         from scipy.io import wavfile
 
         target = self.checked(path)
         if target.suffix == ".npy":
-            return super().write(x, path)
+            return super().write(x, path, like)
         clips = self.waveforms(x)
         with writing(target, folder=not target.suffix) as draft:
             if target.suffix:

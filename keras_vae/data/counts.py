@@ -80,9 +80,11 @@ class CountSchema(Schema):
             )
         if skipped:
             x = x.only(good) if isinstance(x, SparseRows) else x[good]
-        return Read(x, [str(row) for row in rows[good]], None, skipped)
+        return Read(x, [str(row) for row in rows[good]], None, skipped, rows[good])
 
-    def write(self, x: np.ndarray, path: str | os.PathLike[str]) -> Path:
+    def write(
+        self, x: np.ndarray, path: str | os.PathLike[str], like: Read | None = None
+    ) -> Path:
         """Write counts: `.csv` with a column for each thing, `.npz` of SciPy, or `.npy`."""
         target = self.checked(path)
         if target.suffix == ".npz":
@@ -92,7 +94,7 @@ class CountSchema(Schema):
                 scipy.sparse.save_npz(draft, scipy.sparse.csr_matrix(x))
             return target
         if target.suffix != ".csv":
-            return super().write(x, path)
+            return super().write(x, path, like)
         with writing(target) as draft, draft.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(self.names)

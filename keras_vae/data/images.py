@@ -107,17 +107,20 @@ class ImageSchema(Schema):
                 for start in tracked(starts, "Reading" if len(starts) > 1 else None)
                 for verdict in keep(start)
             ]
-        used = [path for path, bad in verdicts if bad is None]
+        rows = np.array([row for row, (_, bad) in enumerate(verdicts) if bad is None], "int64")
+        used = [verdicts[row][0] for row in rows]
         if not used:
             raise ValueError(f"`source` holds no good image. Received: {verdicts[0][1]}")
         skipped = {str(path): bad for path, bad in verdicts if bad is not None}
-        return Read(x[:count], [str(p) for p in used], folders(used), skipped)
+        return Read(x[:count], [str(p) for p in used], folders(used), skipped, rows)
 
-    def write(self, x: np.ndarray, path: str | os.PathLike[str]) -> Path:
+    def write(
+        self, x: np.ndarray, path: str | os.PathLike[str], like: Read | None = None
+    ) -> Path:
         """Write images: a folder of `.png`, a sheet of all in one `.png`, or `.npy`."""
         target = self.checked(path)
         if target.suffix not in ("", ".png"):
-            return super().write(x, path)
+            return super().write(x, path, like)
         pixels = np.clip(np.rint(np.asarray(x, "float64")), 0, 255).astype("uint8")
         with writing(target, folder=not target.suffix) as draft:
             if target.suffix:

@@ -73,13 +73,16 @@ class TableSchema(Schema):
         labels = None
         if self.label is not None and self.label in frame:
             labels = frame.loc[good, self.label].astype(str).to_numpy()
-        return Read(x, [str(row) for row in np.flatnonzero(good)], labels, skipped)
+        rows = np.flatnonzero(good)
+        return Read(x, [str(row) for row in rows], labels, skipped, rows)
 
-    def write(self, x: np.ndarray, path: str | os.PathLike[str]) -> Path:
+    def write(
+        self, x: np.ndarray, path: str | os.PathLike[str], like: Read | None = None
+    ) -> Path:
         """Write rows: `.csv`, `.parquet`, or `.npy` of their numbers."""
         target = self.checked(path)
         if target.suffix not in (".csv", ".parquet"):
-            return super().write(x, path)
+            return super().write(x, path, like)
         x = np.asarray(x)
         if x.dtype == np.float32:
             # 1.7, not 1.7000000476837158.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import os
 import tempfile
+import types
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -39,19 +40,48 @@ IN_MEMORY = 2**30
 
 
 class Read(NamedTuple):
-    """Raw examples as read.
+    """Raw examples as read, and what the source says of them beside.
 
     Attributes:
         x: `[examples, *event_shape]`; an `np.memmap` in a temporary file if it is large.
         names: Of the examples, such as paths or line numbers.
         labels: Class of each example, where the source has classes; else `None`.
         skipped: What was left out, and why.
+        rows: Position of each example in the source, from 0, examples that were left out
+            counted too. Defaults to `None`: nothing was left out.
+        ids: Columns of the source that identify examples and are no data, by name: an index,
+            names of cells, times. Defaults to none.
+        origin: What else the schema needs to write a file like the source. Defaults to
+            `None`: nothing.
     """
 
     x: Any
     names: list[str]
     labels: np.ndarray | None
     skipped: dict[str, str]
+    rows: np.ndarray | None = None
+    ids: Mapping[str, np.ndarray] = types.MappingProxyType({})
+    origin: Any = None
+
+    @property
+    def positions(self) -> np.ndarray:
+        """`rows`, or 0, 1, 2 ... where nothing was left out."""
+        return np.arange(len(self.x)) if self.rows is None else self.rows
+
+    def ordered(self, order: np.ndarray) -> Read:
+        """The examples in another order, or some of them.
+
+        Args:
+            order: Indices of examples.
+        """
+        select = getattr(self.x, "only", self.x.__getitem__)
+        return self._replace(
+            x=select(order),
+            names=[self.names[i] for i in order],
+            labels=None if self.labels is None else self.labels[order],
+            rows=self.positions[order],
+            ids={name: values[order] for name, values in self.ids.items()},
+        )
 
 
 class Schema(FromSignature):
@@ -82,7 +112,9 @@ class Schema(FromSignature):
         """
         raise NotImplementedError
 
-    def write(self, x: np.ndarray, path: str | os.PathLike[str]) -> Path:
+    def write(
+        self, x: np.ndarray, path: str | os.PathLike[str], like: Read | None = None
+    ) -> Path:
         """Write raw examples: files as they are read, or `.npy`.
 
         The path appears when all is written.
@@ -90,6 +122,9 @@ class Schema(FromSignature):
         Args:
             x: `[examples, *event_shape]`.
             path: Ends in `.npy` for the array itself; what else is possible is up to the kind.
+            like: The examples as read that x was made from, one for each of x. What was kept
+                of their source is written back: names, ids, other columns, and every value
+                that is equal in both as it stood there. Defaults to `None`: new examples.
 
         Returns:
             The path.

@@ -84,11 +84,13 @@ class SeriesSchema(Schema):
             )
         return Read(np.concatenate(windows), found, None, skipped)
 
-    def write(self, x: np.ndarray, path: str | os.PathLike[str]) -> Path:
+    def write(
+        self, x: np.ndarray, path: str | os.PathLike[str], like: Read | None = None
+    ) -> Path:
         """Write windows: `.csv` with their number, the step and the channels, or `.npy`."""
         target = self.checked(path)
         if target.suffix != ".csv":
-            return super().write(x, path)
+            return super().write(x, path, like)
         import pandas as pd
 
         x = np.asarray(x)

@@ -146,9 +146,7 @@ def shuffled(read: Read, seed: int) -> tuple[Read, np.ndarray]:
     """Examples in an order by chance, and that order."""
     require_integer("seed", seed, 0)
     order = np.random.default_rng(seed).permutation(len(read.x))
-    labels = None if read.labels is None else read.labels[order]
-    rows = getattr(read.x, "only", read.x.__getitem__)
-    return Read(rows(order), [read.names[i] for i in order], labels, read.skipped), order
+    return read.ordered(order), order
 
 
 def _inputs(x: Any, condition: Any) -> Any:

@@ -121,11 +121,13 @@ class TextSchema(Schema):
             raise ValueError(f"`source` holds no line that can be used. Received: {skipped}.")
         return Read(self.encode(list(good.values())), list(good), None, skipped)
 
-    def write(self, x: np.ndarray, path: str | os.PathLike[str]) -> Path:
+    def write(
+        self, x: np.ndarray, path: str | os.PathLike[str], like: Read | None = None
+    ) -> Path:
         """Write lines: `.txt`, or `.npy` of their tokens."""
         target = self.checked(path)
         if target.suffix != ".txt":
-            return super().write(x, path)
+            return super().write(x, path, like)
         with writing(target) as draft:
             draft.write_text("".join(f"{line}\n" for line in self.decode(x)), "utf-8")
         return target
