@@ -115,9 +115,10 @@ def _first(part: int, mask: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
     mask = tf.reshape(mask, [rows, -1])
     values = tf.reshape(values, [rows, -1])
     row = tf.argmax(tf.cast(tf.reduce_any(mask, axis=1), tf.int32))
-    column = tf.argmax(tf.cast(mask[row], tf.int32))
+    # Gathered: for slices at places that are not known before, XLA compiles for minutes.
+    column = tf.argmax(tf.cast(tf.gather(mask, row), tf.int32))
     # Labels and raw data may have other columns than what is made of them.
     last = tf.cast(tf.shape(values)[1] - 1, tf.int64)
-    value = values[row][tf.minimum(column, last)]
+    value = tf.gather(tf.gather(values, row), tf.minimum(column, last))
     numbers = [tf.constant(part, tf.float64), tf.cast(row, tf.float64)]
     return tf.stack([*numbers, tf.cast(value, tf.float64)])
