@@ -59,7 +59,8 @@ def train(
         typer.Option(
             help="images: folder of .png, .jpg ... (folders in it are classes), .npy of bytes. "
             "audio: folder of .wav. text: file, a line an example. table: .csv, .parquet. "
-            "counts: .npz (sparse), .npy, .csv. series: .csv, .npy."
+            "counts: .npz (sparse), .npy, .csv. series: .csv, .tsv, "
+            ".parquet, .xlsx, .npy."
         ),
     ],
     out: Annotated[str, typer.Option(metavar="FILE", help="The model: a .keras file.")],

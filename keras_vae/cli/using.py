@@ -90,25 +90,27 @@ def score(
         if rate is not None and reference is None:
             raise ValueError("--rate needs --reference: normal examples to set the limit by.")
         vae, read, given = _opened(data, model, condition, skip_bad, modules)
-        normal = None if reference is None else examples(vae, reference, skip_bad).x
+        normal = None if reference is None else examples(vae, reference, skip_bad)
         from keras_vae import tasks
 
         options: dict[str, Any] = {"kind": str(kind), "samples": samples, "seed": seed}
         if kind is Score.typicality:
-            options["reference"] = normal
+            options["reference"] = None if normal is None else normal.x
         with progress(f"Scoring {len(read.x)} examples"):
             scores = tasks.anomaly_score(vae, read.x, condition=given, **options)
-            columns = {**_identity(read), "score": scores}
+            columns, scores = _aligned(vae, read, scores)
+            columns["score"] = scores
             facts: dict[str, Any] = {}
-            if rate is not None:
-                limit = tasks.threshold(tasks.anomaly_score(vae, normal, **options), rate=rate)
+            if rate is not None and normal is not None:
+                usual = tasks.anomaly_score(vae, normal.x, **options)
+                limit = tasks.threshold(_aligned(vae, normal, usual)[1], rate=rate)
                 columns["anomaly"] = scores > limit.value
                 facts = {
                     "threshold": f"{limit.value:.6g} ({limit.low:.6g} to {limit.high:.6g})",
                     "anomalies": int(columns["anomaly"].sum()),
                 }
         path = _write_columns(columns, out)
-        show({"examples": len(read.x), **facts, "written": str(path)}, as_json)
+        show({"examples": len(scores), **facts, "written": str(path)}, as_json)
 
 
 def embed(
@@ -298,11 +300,20 @@ def _opened(
     return vae, read, None if condition is None else array(condition, "--condition")
 
 
+def _aligned(vae: VAE, read: Read, values: np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
+    """Columns that tell which value is which, and the values, by row of the source."""
+    from keras_vae.data import Schema
+
+    schema = getattr(vae.preprocessor, "schema", None) or Schema()
+    columns, aligned = schema.align(values, read)
+    return dict(columns), aligned
+
+
 def _identity(read: Read) -> dict[str, Any]:
     """Columns that tell which example is which: position in DATA, name, ids."""
-    reserved = {"row": read.positions, "example": read.names}
-    ids = {name: values for name, values in read.ids.items() if name not in reserved}
-    return {**reserved, **ids}
+    from keras_vae.data import Schema
+
+    return Schema().align(read.positions, read)[0]
 
 
 def _check_columns(out: str) -> None:

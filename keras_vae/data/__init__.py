@@ -10,6 +10,7 @@ from keras_vae.data.images import ImageSchema, from_images
 from keras_vae.data.rows import TableSchema, from_table
 from keras_vae.data.schema import Read, Schema
 from keras_vae.data.series import SeriesSchema, from_series
+from keras_vae.data.series_windows import row_scores
 from keras_vae.data.sets import LabelledImages, load_digits, load_mnist
 from keras_vae.data.source import Source
 from keras_vae.data.sparse import SparseRows
@@ -39,5 +40,6 @@ __all__ = [
     "from_text",
     "load_digits",
     "load_mnist",
+    "row_scores",
     "stream",
 ]

@@ -138,6 +138,23 @@ class Schema(FromSignature):
             np.save(file, np.asarray(x), allow_pickle=False)
         return target
 
+    def align(self, values: np.ndarray, read: Read) -> tuple[dict[str, Any], np.ndarray]:
+        """Return values of examples beside what tells which example is which.
+
+        Subclassing: where examples overlap in the source, return values of its rows.
+
+        Args:
+            values: `[examples]`, such as scores.
+            read: The examples.
+
+        Returns:
+            Columns by name: `row`, position in the source from 0, `example`, its name, and
+            `ids`; and the values beside them.
+        """
+        columns = {"row": read.positions, "example": read.names}
+        aside = {name: found for name, found in read.ids.items() if name not in columns}
+        return {**columns, **aside}, values
+
     def checked(self, path: str | os.PathLike[str]) -> Path:
         """The path, if `write` can write there.
 

@@ -5,6 +5,7 @@ Floor 3.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,17 +15,17 @@ import numpy as np
 
 from keras_vae.arguments import require_integer
 from keras_vae.component import register
-from keras_vae.core.atomic_io import writing
-from keras_vae.core.paths import local_path
-from keras_vae.data.schema import (
-    Read,
-    Schema,
-    check_names,
-    check_rows,
-    load_array,
-    report_skipped,
-)
+from keras_vae.data.schema import Read, Schema, check_names, load_array, report_skipped
+from keras_vae.data.series_tables import read_series, write_series
+from keras_vae.data.series_windows import SeriesRows, merge_windows, row_scores, window_starts
 from keras_vae.data.source import Source
+from keras_vae.data.table_files import (
+    TABLE_SUFFIXES,
+    check_table_path,
+    is_table_path,
+    write_table_file,
+)
+from keras_vae.data.text_format import COMPRESSIONS
 from keras_vae.preprocessors import Standardization
 
 __all__ = ["SeriesSchema", "from_series"]
@@ -61,45 +62,110 @@ class SeriesSchema(Schema):
         return (self.window, len(self.names))
 
     def suffixes(self) -> tuple[str, ...]:
-        return (".csv", ".npy")
+        return (*TABLE_SUFFIXES, *COMPRESSIONS, ".npy")
+
+    def checked(self, path: str | os.PathLike[str]) -> Path:
+        return check_table_path(super().checked(path), (".npy",))
 
     def read(self, source: Any, skip_bad: bool = False) -> Read:
-        series, names, skipped = _series(source, skip_bad)
-        if not all(name.isdigit() for name in names) or len(names) != len(self.names):
-            check_names("channels", self.names, names)
-        windows, found = [], []
-        for number, values in enumerate(series):
-            if len(values) < self.window:
-                skipped[f"series {number}"] = f"{len(values)} steps, shorter than a window"
+        """Read windows: of files and frames such that each row is in one.
+
+        The last window ends with its series then; of arrays in memory, rows that are left at
+        the end are in no window.
+
+        Rows that times put in another order are used in that of time. `rows` of the result
+        are the first row of each window; its `origin` is what `write` and `row_scores` need to
+        bring windows back to rows.
+
+        Args:
+            source: As for `from_series`. Channels are found by name in tables, times and
+                other columns are kept aside.
+            skip_bad: Whether to leave out rows that cannot be used. Defaults to `False`: they
+                are an error.
+
+        Raises:
+            ValueError: If there are no such channels, bad rows, or no series is as long as a
+                window.
+        """
+        rows = _series(source, self.names, skip_bad)
+        if not all(name.isdigit() for name in rows.channels) or (
+            len(rows.channels) != len(self.names)
+        ):
+            check_names("channels", self.names, rows.channels)
+        in_memory = rows.file is None and not isinstance(source, (str, os.PathLike))
+        return self.windows(rows, whole=not in_memory)
+
+    def windows(self, rows: SeriesRows, whole: bool = False) -> Read:
+        """Cut windows from series.
+
+        Args:
+            rows: Rows of series.
+            whole: Whether windows are to hold each row, as in `read`. Defaults to `False`.
+
+        Raises:
+            ValueError: If no series is as long as a window.
+        """
+        skipped = dict(rows.skipped)
+        found, names, places = [], [], []
+        for number, positions in enumerate(rows.series):
+            if len(positions) < self.window:
+                name = rows.labels[number]
+                skipped[f"series {name}"] = f"{len(positions)} steps, shorter than a window"
                 continue
-            starts = np.arange(0, len(values) - self.window + 1, self.stride)
-            views = np.lib.stride_tricks.sliding_window_view(values, self.window, axis=0)
-            windows.append(views[starts].swapaxes(1, 2))
-            found += [f"{number}:{s}" if len(series) > 1 else str(s) for s in starts]
-        if not found:
-            longest = max(len(values) for values in series)
-            raise ValueError(
-                f"`source` must be a window long or longer: {self.window} steps. Received: "
-                f"{longest} steps. Choose a shorter window."
+            starts = window_starts(len(positions), self.window, self.stride, whole)
+            views = np.lib.stride_tricks.sliding_window_view(
+                rows.values[positions], self.window, axis=0
             )
-        return Read(np.concatenate(windows), found, None, skipped)
+            found.append(views[starts].swapaxes(1, 2))
+            names += [rows.name(number, step) for step in starts]
+            places.append(positions[starts])
+        if not found:
+            raise _too_short(rows, self.window)
+        place = np.concatenate(places)
+        ids = {name: values[place] for name, values in rows.ids.items()}
+        x = np.concatenate(found)
+        return Read(x, names, None, skipped, rows.rows[place], ids, rows)
 
     def write(
         self, x: np.ndarray, path: str | os.PathLike[str], like: Read | None = None
     ) -> Path:
-        """Write windows: `.csv` with their number, the step and the channels, or `.npy`."""
+        """Write windows, or the rows that they are from.
+
+        With `like`, windows become rows again: a row is the mean of the windows that hold it. A
+        table comes back with all its columns, times, order and decimals, and with the cells
+        that are as they were; so does an array with its shape. Without, tables have columns
+        for the number of the window and the step, and `.npy` holds `[windows, window,
+        channels]`.
+
+        Args:
+            x: `[windows, window, channels]`.
+            path: Ends in `.npy`, or like a table.
+            like: Windows that x was made from. Defaults to `None`: new windows.
+        """
         target = self.checked(path)
-        if target.suffix != ".csv":
-            return super().write(x, path, like)
+        x = np.asarray(x)
+        origin = None if like is None else like.origin
+        if like is not None and isinstance(origin, SeriesRows):
+            return _write_rows(merge_windows(like, x), target, origin)
+        if target.suffix == ".npy":
+            return super().write(x, path)
         import pandas as pd
 
-        x = np.asarray(x)
         frame = pd.DataFrame(x.reshape(-1, len(self.names)), columns=list(self.names))
         frame.insert(0, "window", np.repeat(np.arange(len(x)), self.window))
         frame.insert(1, "step", np.tile(np.arange(self.window), len(x)))
-        with writing(target) as draft:
-            frame.to_csv(draft, index=False)
-        return target
+        return write_table_file(frame, None, target)
+
+    def align(self, values: np.ndarray, read: Read) -> tuple[dict[str, Any], np.ndarray]:
+        """Return values of rows: the mean over the windows that hold a row.
+
+        Args:
+            values: `[windows]`.
+            read: The windows.
+        """
+        if isinstance(read.origin, SeriesRows):
+            return row_scores(read, values)
+        return super().align(values, read)
 
 
 def from_series(
@@ -117,14 +183,18 @@ def from_series(
 
     Args:
         source: An array `[steps]`, `[steps, channels]` or `[series, steps, channels]`, a list
-            of the first two, a `.npy` file, `.npz` with x, a frame of pandas, or `.csv` with a
-            line of names. Columns of a frame that are no numbers, such as times, are left out
-            with a warning.
+            of the first two, a `.npy` file, `.npz` with x, a frame of pandas or polars, or a
+            table file: `.csv`, `.tsv`, `.txt` (also compressed), `.parquet`, `.feather` or
+            `.xlsx`. Of tables, columns of times, indices and names of series (`id`, `sensor`
+            ...) are kept aside, and rows are used in the order of time, each series by itself.
+            Other columns that are no numbers are left out with a warning; another one reports
+            uneven steps.
         window: Steps of a window. Defaults to `64`.
         stride: Steps from one window to the next. Defaults to `None`: half a window.
         held_out: Share of each series that is not trained on. Defaults to `0.1`.
-        skip_bad: Whether to leave out, with a warning, lines of other length than the first.
-            Defaults to `False`: they are an error.
+        skip_bad: Whether to leave out, with a warning, rows with other numbers of fields, and
+            with cells of channels that are no finite numbers. Defaults to `False`: they are an
+            error.
 
     Returns:
         A `Source` of windows, `[windows, window, channels]`; its preprocessor standardises
@@ -139,50 +209,61 @@ def from_series(
     >>> keras_vae.data.from_series(np.sin(times / 5), window=50, held_out=0.2)
     <Source of series: 31 to train on, 7 held out, (50, 1), 0 left out>
     """
-    series, names, skipped = _series(source, skip_bad)
-    schema = SeriesSchema(names, window, stride or max(window // 2, 1))
+    rows = _series(source, (), skip_bad)
+    schema = SeriesSchema(list(rows.channels), window, stride or max(window // 2, 1))
     if not 0 <= held_out < 1:
         raise ValueError(
             f"`held_out` must be a share of 0 or more and below 1. Received: {held_out}."
         )
-    cuts = [len(values) - round(len(values) * held_out) for values in series]
-    trained = schema.read([values[:cut] for values, cut in zip(series, cuts)])
-    skipped.update(trained.skipped)
-    report_skipped(skipped, "columns, lines and series")
+    cuts = [len(steps) - round(len(steps) * held_out) for steps in rows.series]
+    first = [steps[:cut] for steps, cut in zip(rows.series, cuts)]
+    trained = schema.windows(dataclasses.replace(rows, series=tuple(first)))
+    report_skipped(trained.skipped, "columns, rows and series")
     tested = trained.x[:0]
     if held_out:
-        tested = schema.read([values[cut:] for values, cut in zip(series, cuts)]).x
-    preprocessor = Standardization(schema=schema)
-    return Source(trained.x, tested, schema, preprocessor, skipped=skipped)
-
-
-def _series(source: Any, skip_bad: bool) -> tuple[list[np.ndarray], list[str], dict[str, str]]:
-    """Series `[steps, channels]`, names of the channels, and what was left out."""
-    skipped: dict[str, str] = {}
-    if isinstance(source, (str, os.PathLike)):
-        path = local_path(source, "source")
-        if path.suffix == ".csv":
-            import pandas as pd
-
-            skipped = check_rows(path, skip_bad)
-            source = pd.read_csv(path, on_bad_lines="skip")
-        else:
-            source = load_array(path)
-    if hasattr(source, "select_dtypes"):
-        numbers = source.select_dtypes("number")
-        for name in source.columns.difference(numbers.columns):
-            skipped[str(name)] = "no numbers"
-        if not len(numbers.columns):
+        last = [steps[cut:] for steps, cut in zip(rows.series, cuts)]
+        longest = max(len(steps) for steps in last)
+        if longest < window:
             raise ValueError(
-                f"`source` must have a column of numbers. Received: {list(source.columns)}."
+                f"`held_out` must leave a window of {window} steps to test on. Received: "
+                f"held_out={held_out}, which are {longest} steps. Hold out more, choose a "
+                f"shorter window, or held_out=0."
             )
-        names = [str(name) for name in numbers.columns]
-        return [numbers.to_numpy("float32", na_value=np.nan)], names, skipped
+        tested = schema.windows(dataclasses.replace(rows, series=tuple(last))).x
+    preprocessor = Standardization(schema=schema)
+    return Source(trained.x, tested, schema, preprocessor, skipped=trained.skipped)
+
+
+def _series(source: Any, channels: Sequence[str], skip_bad: bool) -> SeriesRows:
+    """Rows of series of a table or of arrays."""
+    if (
+        is_table_path(source)
+        or hasattr(source, "select_dtypes")
+        or hasattr(source, "to_pandas")
+    ):
+        return read_series(source, channels, skip_bad)
+    if isinstance(source, (str, os.PathLike)):
+        source = load_array(source)
+    several, shape = _arrays(source)
+    ends = np.cumsum([len(values) for values in several])
+    return SeriesRows(
+        values=np.concatenate(several),
+        channels=tuple(str(channel) for channel in range(several[0].shape[1])),
+        series=tuple(np.arange(end - len(x), end) for end, x in zip(ends, several)),
+        labels=tuple(str(number) for number in range(len(several))),
+        rows=np.arange(ends[-1]),
+        shape=shape,
+    )
+
+
+def _arrays(source: Any) -> tuple[list[np.ndarray], tuple[int, ...] | None]:
+    """Series `[steps, channels]`, and the shape of the array that they are from."""
     if isinstance(source, (list, tuple)) and len(source) and np.ndim(source[0]):
-        several = [np.asarray(values, "float32") for values in source]
+        several, shape = [_floats(values) for values in source], None
     else:
-        values = np.asarray(source, "float32")
+        values = _floats(source)
         several = list(values) if values.ndim == 3 else [values]
+        shape = values.shape
     several = [values[:, None] if values.ndim == 1 else values for values in several]
     shapes = {values.shape[1:] for values in several}
     if len(shapes) != 1 or len(next(iter(shapes))) != 1:
@@ -190,4 +271,53 @@ def _series(source: Any, skip_bad: bool) -> tuple[list[np.ndarray], list[str], d
             f"`source` must be series of steps and channels, all of as many channels. "
             f"Received: shapes {sorted(str(values.shape) for values in several)[:3]}."
         )
-    return several, [str(channel) for channel in range(several[0].shape[1])], skipped
+    return several, shape
+
+
+def _floats(values: Any) -> np.ndarray:
+    found = np.asarray(values)
+    if found.dtype.kind in "biuf":
+        return found.astype("float32", copy=False)
+    try:
+        if found.dtype.kind == "O":
+            return found.astype("float32")
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`source` must be an array of numbers. Received: objects ({error})."
+        ) from error
+    raise ValueError(
+        f"`source` must be an array of real numbers. Received: dtype {found.dtype}. Pass "
+        f"numbers, or a table file if there are times or names."
+    )
+
+
+def _too_short(rows: SeriesRows, window: int) -> ValueError:
+    longest = max(len(steps) for steps in rows.series)
+    channels = len(rows.channels)
+    fix = "Choose a shorter window."
+    if channels >= window:
+        fix = (
+            f"There are {channels} channels: if these are the steps, swap the last two axes: "
+            f"np.swapaxes(x, -1, -2)."
+        )
+    return ValueError(
+        f"`source` must be a window long or longer: {window} steps. Received: {longest} steps. "
+        f"{fix}"
+    )
+
+
+def _write_rows(values: np.ndarray, target: Path, origin: SeriesRows) -> Path:
+    if target.suffix != ".npy" and origin.file is not None:
+        return write_series(values, target, origin)
+    # A row that no window holds stays as it was.
+    whole = np.where(np.isnan(values), origin.values, values).astype("float32")
+    if target.suffix == ".npy":
+        found = whole if origin.shape is None else whole.reshape(origin.shape)
+        return Schema().write(found, target)
+    import pandas as pd
+
+    frame = pd.DataFrame(whole, columns=list(origin.channels))
+    if len(origin.series) > 1:
+        numbers = [np.full(len(steps), n) for n, steps in enumerate(origin.series)]
+        frame.insert(0, "series", np.concatenate(numbers))
+    return write_table_file(frame, None, target)

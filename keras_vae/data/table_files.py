@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TABLE_SUFFIXES",
     "TableFile",
+    "check_table_path",
     "is_table_path",
     "read_table_file",
     "write_table_file",
@@ -88,6 +89,28 @@ def is_table_path(source: Any) -> bool:
     if not isinstance(source, (str, os.PathLike)):
         return False
     return ending(Path(os.fsdecode(source)))[0] in TABLE_SUFFIXES
+
+
+def check_table_path(path: Path, also: Sequence[str] = ()) -> Path:
+    """Return a path, if a table can be written there.
+
+    Args:
+        path: Path of a file.
+        also: Other endings that are allowed. Defaults to none.
+
+    Raises:
+        ValueError: If its ending is of no table.
+    """
+    suffix, packed = ending(path)
+    writable = [found for found in TABLE_SUFFIXES if found != ".xls"]
+    if suffix in also and not packed:
+        return path
+    if suffix not in writable or (packed and suffix not in DELIMITERS):
+        raise ValueError(
+            f"`path` must end in one of {[*writable, *also]}, text also compressed. "
+            f"Received: {path}."
+        )
+    return path
 
 
 def read_table_file(source: Any, *, skip_bad: bool = False) -> TableFile:
@@ -164,16 +187,16 @@ def write_table_file(
     """
     target = local_path(path)
     suffix, packed = ending(target)
-    if suffix in _TYPED and suffix != ".xls" and not packed:
+    check_table_path(target)
+    if suffix in _TYPED:
         typed = frame if file_format is None else _converted(frame, file_format.decimal)
         with writing(target) as draft:
             _write_typed(typed, draft, suffix)
         return target
-    if suffix not in DELIMITERS:
-        allowed = [ending for ending in TABLE_SUFFIXES if ending != ".xls"]
-        raise ValueError(f"`path` must end in one of {allowed}. Received: {target}.")
     if file_format is None:
-        text = frame.to_csv(index=False, sep=DELIMITERS[suffix], lineterminator="\n")
+        text = _with_index(frame).to_csv(
+            index=False, sep=DELIMITERS[suffix], lineterminator="\n"
+        )
         content = text.encode()
     else:
         content = _rendered(frame, file_format.suited(target))
@@ -286,6 +309,12 @@ def _write_typed(frame: pd.DataFrame, path: Path, suffix: str) -> None:
     if suffix == ".parquet":
         frame.to_parquet(path)
     elif suffix == ".feather":
-        frame.to_feather(path)
+        _with_index(frame).to_feather(path)
     else:
-        frame.to_excel(path, index=False)
+        _with_index(frame).to_excel(path, index=False)
+
+
+def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with an index that says something, names or times, as a column."""
+    plain = frame.index.dtype.kind in "iu" and frame.index.name is None
+    return frame.reset_index(drop=plain)

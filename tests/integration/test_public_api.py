@@ -59,6 +59,7 @@ PUBLIC = {
         "from_text",
         "load_digits",
         "load_mnist",
+        "row_scores",
         "stream",
     ],
     "keras_vae.evaluation": [
