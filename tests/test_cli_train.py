@@ -159,7 +159,8 @@ def test_generate_rows_with_the_table_s_columns(home, tmp_path):
         *("--count", 50),
     )
     frame, real = pd.read_csv(tmp_path / "new.csv"), pd.read_csv(home / "wine.csv")
-    assert list(frame.columns) == ["alcohol", "magnesium", "proline"]
+    assert list(frame.columns) == ["alcohol", "magnesium", "proline", "class"]
+    assert frame["class"].isna().all()  # which no model learns
     assert frame["magnesium"].dtype == real["magnesium"].dtype
     assert len(frame) == len(frame.drop_duplicates()) == 50  # draws, not means of p(x|z)
 

@@ -14,6 +14,7 @@ import typer
 from keras_vae.cli.evaluate import evaluate
 from keras_vae.cli.export import export
 from keras_vae.cli.info import info
+from keras_vae.cli.inspect import inspect
 from keras_vae.cli.train import train
 from keras_vae.cli.using import embed, generate, impute, interpolate, reconstruct, score
 
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 _COMMANDS = (
     train,
+    inspect,
     info,
     evaluate,
     score,

@@ -30,6 +30,8 @@ __all__ = ["fitted"]
 _EPOCHS = 100_000
 # Epochs without a better bound after which training ends, and seconds between two savings.
 _PATIENCE, _SAVED_EVERY = 20, 60.0
+# Updates within those epochs at least: 20 epochs of a small table are few.
+_UPDATES = 500
 # Of a batch, if there are so many batches at least.
 _ROWS, _BATCHES = 128, 8
 
@@ -61,7 +63,8 @@ def fitted(
         return dict(found)
 
     if held_out:
-        used.append(callbacks.EarlyStopping(patience=_PATIENCE))
+        patience = max(_PATIENCE, -(-_UPDATES // -(-count // rows)))
+        used.append(callbacks.EarlyStopping(patience=patience))
     before, weights, file = None, None, b""
     if held_out and int(vae.state.step.numpy()) and has_settled(vae):
         before, weights, file = measured(), vae.get_weights(), target.read_bytes()

@@ -55,8 +55,8 @@ __all__ = [
 _ERRORS = (ImportError, OSError, RuntimeError, TypeError, ValueError)
 # Arguments of loaders that are options too: `window`, or window=10.
 _NAMES = (
-    "channels|form|held_out|ignore|label|length|level|overwrite|sample_rate|seconds|size|"
-    "skip_bad|stride|window"
+    "channels|form|held_out|ignore|label|length|level|na_values|overwrite|sample_rate|seconds|"
+    "size|skip_bad|stride|window"
 )
 _ARGUMENT = re.compile(rf"`(?P<quoted>{_NAMES})`|\b(?P<given>{_NAMES})=(?P<value>[\w.]*\w)")
 
@@ -112,6 +112,7 @@ def _in_shell(text: str) -> str:
         return flag if found["value"] in (None, "True") else f"{flag} {found['value']}"
 
     text = text.replace("`source`", "DATA").replace("`path`", "--out")
+    text = text.replace("`kinds`", "--columns")
     return _ARGUMENT.sub(option, text)
 
 

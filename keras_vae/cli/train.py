@@ -6,15 +6,17 @@ Floor 7.
 from __future__ import annotations
 
 import contextlib
-import enum
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from keras_vae.cli.columns import ColumnsOption, NaValuesOption, read_columns, show_columns
 from keras_vae.cli.export import Target
 from keras_vae.cli.fitting import fitted
+from keras_vae.cli.kinds import Kind
 from keras_vae.cli.shell import (
     ImportOption,
     JsonOption,
@@ -37,17 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["train"]
 
 _OPTIONS = "Of one kind of data"
-
-
-class Kind(enum.StrEnum):
-    """Kinds of data."""
-
-    images = "images"
-    audio = "audio"
-    text = "text"
-    table = "table"
-    counts = "counts"
-    series = "series"
 
 
 def train(
@@ -121,6 +112,8 @@ def train(
             help="table: column to leave out; may be repeated.", rich_help_panel=_OPTIONS
         ),
     ] = None,
+    columns: ColumnsOption = None,
+    na_values: NaValuesOption = None,
     window: Annotated[
         int | None, typer.Option(help="series: steps of a window.", rich_help_panel=_OPTIONS)
     ] = None,
@@ -160,11 +153,17 @@ def train(
             "length": length,
             "label": label,
             "ignore": ignore,
+            "schema": read_columns(columns),
+            "na_values": na_values,
             "window": window,
             "stride": stride,
         }
         with progress(f"Reading {data}"), said_skipped():
+            # The table of columns says it.
+            warnings.filterwarnings("ignore", message="Kept aside")
             source = _source(data, kind, seed, held_out, skip_bad, options)
+        if source.columns:
+            show_columns(source.columns, to_stderr=True)
         with progress(f"Loading {out}" if resume else "Building the model"):
             vae = _model(target, source, resume, latent_dim, seed, modules or [])
         facts = fitted(vae, source, target, minutes, epochs, batch_size)
@@ -225,7 +224,7 @@ def _source(
     given = {name: value for name, value in options.items() if value is not None}
     unknown = [name for name in given if name not in known]
     if unknown:
-        flag = f"--{unknown[0].replace('_', '-')}"
+        flag = f"--{unknown[0].replace('schema', 'columns').replace('_', '-')}"
         raise ValueError(f"{flag} is no option of --kind {kind}. Leave it out.")
     if "seed" in known:
         given["seed"] = seed

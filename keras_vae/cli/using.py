@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 __all__ = ["embed", "generate", "impute", "interpolate", "reconstruct", "score"]
 
 
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Let --out replace DATA.")]
+
+
 class Score(enum.StrEnum):
     """Kinds of anomaly scores."""
 
@@ -87,6 +90,7 @@ def score(
     """
     with one_line_errors(traceback):
         _check_columns(out)
+        _check_other_path(data, out)
         if rate is not None and reference is None:
             raise ValueError("--rate needs --reference: normal examples to set the limit by.")
         vae, read, given = _opened(data, model, condition, skip_bad, modules)
@@ -130,12 +134,11 @@ def embed(
     """
     with one_line_errors(traceback):
         _check_columns(out)
+        _check_other_path(data, out)
         vae, read, given = _opened(data, model, condition, skip_bad, modules)
         with progress(f"Encoding {len(read.x)} examples"):
             codes = vae.encode(read.x, condition=given)
         columns = _identity(read)
-        if read.labels is not None:
-            columns["label"] = read.labels
         columns.update({f"z{index}": column for index, column in enumerate(codes.T)})
         path = _write_columns(columns, out, codes)
         show({"examples": len(codes), "latents": codes.shape[1], "written": str(path)}, as_json)
@@ -146,6 +149,7 @@ def reconstruct(
     model: ModelOption,
     out: OutOption,
     condition: ConditionOption = None,
+    overwrite: OverwriteOption = False,
     skip_bad: SkipBadOption = False,
     modules: ImportOption = None,
     as_json: JsonOption = False,
@@ -153,10 +157,13 @@ def reconstruct(
 ) -> None:
     """Write what the model makes of examples, as files of their kind or .npy.
 
+    Of a table, the columns that the model learnt are replaced; all others stay as they are.
+
     For instance:
         keras-vae reconstruct photos --model faces.keras --out again
     """
     with one_line_errors(traceback):
+        _check_other_path(data, out, overwrite)
         vae, read, given = _opened(data, model, condition, skip_bad, modules)
         write = writer(vae, out, read)
         with progress(f"Reconstructing {len(read.x)} examples"):
@@ -171,6 +178,7 @@ def impute(
     samples: Annotated[int, typer.Option(help="Draws of the latents per example.")] = 200,
     condition: ConditionOption = None,
     seed: SeedOption = 0,
+    overwrite: OverwriteOption = False,
     skip_bad: SkipBadOption = False,
     modules: ImportOption = None,
     as_json: JsonOption = False,
@@ -179,12 +187,14 @@ def impute(
     """Fill in what is missing, as files of the data's kind or .npy.
 
     By draws of the latents and their importance; of a model that saw complete data, by chains
-    (tasks.impute, "metropolis").
+    (tasks.impute, "metropolis"). A table comes back as the same file with its missing cells
+    filled, in each column's format; cells of columns that the model did not learn stay empty.
 
     For instance:
         keras-vae impute people.csv --model people.keras --out whole.csv
     """
     with one_line_errors(traceback):
+        _check_other_path(data, out, overwrite)
         import numpy as np
 
         from keras_vae import tasks
@@ -231,6 +241,9 @@ def generate(
     traceback: TracebackOption = False,
 ) -> None:
     """Write new examples, as files of the data's kind or .npy.
+
+    Tables have the columns of the training file in their order and formats: an index counts
+    on, constants repeat; identifiers, text and labels, which no model learns, are empty.
 
     For instance:
         keras-vae generate --model faces.keras --out sheet.png --count 64
@@ -314,6 +327,16 @@ def _identity(read: Read) -> dict[str, Any]:
     from keras_vae.data import Schema
 
     return Schema().align(read.positions, read)[0]
+
+
+def _check_other_path(data: str, out: str, overwrite: bool = False) -> None:
+    """Raise a ValueError if results would take the place of what they are made from."""
+    source, target = local_path(data, "DATA"), local_path(out)
+    if not overwrite and target.exists() and target.resolve() == source.resolve():
+        raise ValueError(
+            f"--out must not be DATA. Received: {out} for both. Choose another name, or pass "
+            f"--overwrite where impute or reconstruct is to replace it."
+        )
 
 
 def _check_columns(out: str) -> None:

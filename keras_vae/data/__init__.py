@@ -4,6 +4,8 @@ Floor 3.
 """
 
 from keras_vae.data.audio import AudioSchema, from_audio
+from keras_vae.data.column_decisions import decide_columns
+from keras_vae.data.column_schema import Column
 from keras_vae.data.counts import CountSchema, from_counts
 from keras_vae.data.drawing import binarize, dequantize, dynamic_binarization
 from keras_vae.data.images import ImageSchema, from_images
@@ -19,6 +21,7 @@ from keras_vae.data.text import TextSchema, from_text
 
 __all__ = [
     "AudioSchema",
+    "Column",
     "CountSchema",
     "ImageSchema",
     "LabelledImages",
@@ -30,6 +33,7 @@ __all__ = [
     "TableSchema",
     "TextSchema",
     "binarize",
+    "decide_columns",
     "dequantize",
     "dynamic_binarization",
     "from_audio",

@@ -148,12 +148,13 @@ class Schema(FromSignature):
             read: The examples.
 
         Returns:
-            Columns by name: `row`, position in the source from 0, `example`, its name, and
-            `ids`; and the values beside them.
+            Columns by name: `row`, position in the source from 0, `example`, its name, the
+            `ids`, and `label` where the source has classes; and the values beside them.
         """
         columns = {"row": read.positions, "example": read.names}
         aside = {name: found for name, found in read.ids.items() if name not in columns}
-        return {**columns, **aside}, values
+        labels = {} if read.labels is None else {"label": read.labels}
+        return {**columns, **aside, **labels}, values
 
     def checked(self, path: str | os.PathLike[str]) -> Path:
         """The path, if `write` can write there.

@@ -6,7 +6,7 @@ Floor 3.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ class Source:
         condition_train: What a model may be conditioned on, one-hot; else `None`.
         condition_test: The same.
         skipped: What was left out, and why.
+        columns: Columns of a table with their kinds, and why; none for other data.
     """
 
     x_train: Any
@@ -51,6 +52,7 @@ class Source:
     condition_train: np.ndarray | None = None
     condition_test: np.ndarray | None = None
     skipped: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    columns: Sequence[Any] = ()
 
     @property
     def kind(self) -> str:

@@ -50,13 +50,15 @@ class Rescaling(Preprocessor):
     """`x * scale + offset`, as in `keras.layers.Rescaling`.
 
     Args:
-        scale: A number other than 0. Defaults to 1/255: 8-bit grey values to [0, 1].
-        offset: A number. Defaults to `0.0`.
+        scale: A number other than 0, or a list of one for each place along the last axis.
+            Defaults to 1/255: 8-bit grey values to [0, 1].
+        offset: A number, or a list as of `scale`. Defaults to `0.0`.
         raw_dtype: As in `Preprocessor`.
         **kwargs: As in `Preprocessor`.
 
     Raises:
-        ValueError: If `scale` is 0 or not finite.
+        ValueError: If `scale` is 0 or not finite, `offset` is not finite, or lists differ in
+            length from the last axis.
 
     Example:
     >>> to_unit = keras_vae.preprocessors.Rescaling(1 / 255, raw_dtype="uint8")
@@ -67,29 +69,49 @@ class Rescaling(Preprocessor):
 
     def __init__(
         self,
-        scale: float = 1 / 255,
-        offset: float = 0.0,
+        scale: float | Sequence[float] = 1 / 255,
+        offset: float | Sequence[float] = 0.0,
         raw_dtype: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(raw_dtype=raw_dtype, **kwargs)
-        require_number("offset", offset)
-        if scale == 0 or not math.isfinite(scale):
-            raise ValueError(
-                f"`scale` must be a finite number other than 0. Received: scale={scale}."
-            )
+        for number in _each(offset):
+            require_number("offset", number)
+        for number in _each(scale):
+            if number == 0 or not math.isfinite(number):
+                raise ValueError(
+                    f"`scale` must be a finite number other than 0. Received: scale={number}."
+                )
         self.scale = scale
         self.offset = offset
 
+    def build(self, event_shape: tuple[int, ...]) -> None:
+        for name, value in (("scale", self.scale), ("offset", self.offset)):
+            several = isinstance(value, (list, tuple))
+            if several and tuple(event_shape)[-1:] != (len(_each(value)),):
+                raise ValueError(
+                    f"`{name}` must have a number for each place along the last axis of "
+                    f"{tuple(event_shape)}. Received: {len(_each(value))} numbers."
+                )
+        super().build(event_shape)
+
     def forward(self, x: tf.Tensor) -> tf.Tensor:
-        return x * self.scale + self.offset
+        return x * self._constant(self.scale) + self._constant(self.offset)
 
     def inverse(self, y: tf.Tensor) -> tf.Tensor:
-        return (y - self.offset) / self.scale
+        return (y - self._constant(self.offset)) / self._constant(self.scale)
 
     def elementwise_log_det(self, x: tf.Tensor) -> tf.Tensor:
-        stretch = tf.constant(math.log(abs(self.scale)), x.dtype)
-        return where_observed(tf.fill(tf.shape(x), stretch), x)
+        stretch = tf.constant(np.log(np.abs(self.scale)), x.dtype)
+        return where_observed(tf.zeros_like(x) + stretch, x)
+
+    def _constant(self, value: float | Sequence[float]) -> Any:
+        several = isinstance(value, (list, tuple))
+        return np.asarray(value, numerics.density_dtype()) if several else value
+
+
+def _each(value: float | Sequence[float]) -> Sequence[float]:
+    return value if isinstance(value, (list, tuple)) else [value]  # type: ignore[list-item]
 
 
 @register("preprocessors")
