@@ -56,7 +56,7 @@ def number_kind(
         name: Name of the column.
         values: Numbers that are not missing, in the order of the file.
         whole: Whether all are spelled without decimals.
-        different: How many different ones there are.
+        different: Number of distinct values.
         complete: Whether none is missing. Defaults to `True`.
     """
     if whole:
@@ -87,7 +87,7 @@ def word_kind(name: str, values: Sequence[Any], different: int) -> Decision:
     Args:
         name: Name of the column.
         values: Words that are not missing.
-        different: How many different ones there are.
+        different: Number of distinct values.
     """
     if different <= max(_WORDS, _SHARE * len(values)):
         return Decision("category", f"{different} different words")

@@ -51,7 +51,7 @@ class Read(NamedTuple):
             counted too. Defaults to `None`: nothing was left out.
         ids: Columns of the source that identify examples and are no data, by name: an index,
             names of cells, times. Defaults to none.
-        origin: What else the schema needs to write a file like the source. Defaults to
+        origin: Anything else the schema needs to write a file like the source. Defaults to
             `None`: nothing.
     """
 

@@ -43,7 +43,7 @@ def read_series(
     """Read a table whose rows are steps of series.
 
     Args:
-        source: What `read_table_file` takes.
+        source: Table, as `read_table_file` takes it.
         channels: Names of the channels that are wanted. Defaults to none: all columns of
             numbers but times, indices and names of series.
         skip_bad: Whether to leave out rows with other numbers of fields, or with cells of
