@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae import numerics
-from keras_vae.arguments import is_integer, require_number, require_positive
+from keras_vae.arguments import is_integer, is_number, require_number, require_positive
 from keras_vae.component import register
 from keras_vae.preprocessors.base import Preprocessor, where_observed
 
@@ -78,6 +78,8 @@ class Rescaling(Preprocessor):
         for number in _each(offset):
             require_number("offset", number)
         for number in _each(scale):
+            if not is_number(number):
+                raise ValueError(f"`scale` must be a number. Received: scale={scale!r}.")
             if number == 0 or not math.isfinite(number):
                 raise ValueError(
                     f"`scale` must be a finite number other than 0. Received: scale={number}."
